@@ -1,0 +1,1 @@
+//! mcrsrv as a library, so that tests can reach its parts.
