@@ -1,0 +1,109 @@
+//! One open file: positioned reads and writes, its stat, its sync.
+//! Which bytes go where, and what they hash to, is the caller's.
+
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind};
+use std::num::NonZeroU64;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::Advice;
+
+use super::forgetful::Forgetful;
+use crate::Error;
+
+/// An open regular file and the path it was opened by.
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    file: File,
+    path: PathBuf,
+    forgetful: Option<Arc<Forgetful>>,
+}
+
+impl DiskFile {
+    pub(super) fn new(file: File, path: &Path, forgetful: Option<Arc<Forgetful>>) -> DiskFile {
+        DiskFile {
+            file,
+            path: path.to_owned(),
+            forgetful,
+        }
+    }
+
+    /// The path the file was opened by; a later rename does not change it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
+    /// What the file says about itself, whatever name it has by now.
+    pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
+        self.call()
+            .and_then(|()| self.file.metadata())
+            .map_err(|source| self.failed("stat", source))
+    }
+
+    /// Reads up to `buffer.len()` bytes at `offset`; 0 only at the end of the file.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+        self.call().map_err(|source| self.failed("read", source))?;
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(source) if source.kind() == ErrorKind::Interrupted => {}
+                read => return read.map_err(|source| self.failed("read", source)),
+            }
+        }
+    }
+
+    /// Writes all of `bytes` at `offset`, or fails with any part of it written.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        let written = match &self.forgetful {
+            None => self.file.write_all_at(bytes, offset),
+            Some(disk) => disk.write_at(&self.file, bytes, offset),
+        };
+        written.map_err(|source| self.failed("write", source))
+    }
+
+    pub(crate) fn truncate(&self, size: u64) -> Result<(), Error> {
+        let truncated = match &self.forgetful {
+            None => self.file.set_len(size),
+            Some(disk) => disk.truncate(&self.file, size),
+        };
+        truncated.map_err(|source| self.failed("truncate", source))
+    }
+
+    /// Makes the bytes and the length durable. After an error nothing written through this handle may be believed.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let synced = match &self.forgetful {
+            None => self.file.sync_data(),
+            Some(disk) => disk.sync(&self.file),
+        };
+        synced.map_err(|source| self.failed("sync", source))
+    }
+
+    /// Asks the kernel to begin writing a range to the disk, without waiting for it, so that the final sync is short.
+    ///
+    /// This is what `sync_file_range(SYNC_FILE_RANGE_WRITE)` is for, which no safe wrapper offers. Linux starts the
+    /// same write-back for `POSIX_FADV_DONTNEED` on dirty pages; those under write-back stay in the cache.
+    /// It is a hint: an error is no reason to fail, and a write error it provokes is reported by the final sync.
+    pub(crate) fn start_write_back(&self, offset: u64, length: u64) {
+        if let Some(length) = NonZeroU64::new(length) {
+            let _hint = rustix::fs::fadvise(&self.file, offset, Some(length), Advice::DontNeed);
+        }
+    }
+
+    /// Tells the kernel that the whole file is about to be read once, front to back.
+    pub(crate) fn expect_sequential_reads(&self) {
+        let _hint = rustix::fs::fadvise(&self.file, 0, None, Advice::Sequential);
+    }
+
+    fn call(&self) -> io::Result<()> {
+        self.forgetful.as_ref().map_or(Ok(()), |disk| disk.call())
+    }
+
+    fn failed(&self, operation: &'static str, source: io::Error) -> Error {
+        Error::new(operation, &self.path, source)
+    }
+}
