@@ -1,0 +1,270 @@
+//! From what was looked at to findings with paths: judging every edge of the closure; never looking itself.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use mcr_oci::{Descriptor, Digest, Edge, EdgeKind, EdgeTarget, Finding, FindingKind, Manifest};
+
+use crate::examine::{self, Examined, Seen};
+use crate::report::{Checked, Located, Report, Skipped};
+use crate::source::{Problem, Source};
+
+/// Most findings one report holds; a closure can have more paths than memory.
+pub const MAX_FINDINGS: usize = 10_000;
+/// Most levels of indexes within indexes.
+pub const MAX_DEPTH: usize = 32;
+/// Most distinct manifests in one closure.
+pub const MAX_MANIFESTS: usize = 20_000;
+
+/// Bounds of one walk.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Levels of nesting.
+    pub depth: usize,
+    /// Distinct manifests.
+    pub manifests: usize,
+    /// Findings kept.
+    pub findings: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: MAX_DEPTH, manifests: MAX_MANIFESTS, findings: MAX_FINDINGS }
+    }
+}
+
+/// Whether an index may lack children (contract section 4: `commit = "sparse"`, pull-through caches).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingChildren {
+    /// An absent child is a finding.
+    Finding,
+    /// An absent child is skipped; a damaged one stays a finding.
+    Allowed,
+}
+
+/// How to walk.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Looks under way at once.
+    pub jobs: usize,
+    /// What an absent index child is.
+    pub missing_children: MissingChildren,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { jobs: 8, missing_children: MissingChildren::Finding, limits: Limits::default() }
+    }
+}
+
+/// Where a walk begins.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// A manifest whose bytes are in hand: a push.
+    Parsed {
+        /// Its digest.
+        digest: Digest,
+        /// What it says.
+        manifest: Arc<Manifest>,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// A manifest the source is asked for.
+    Named(Descriptor),
+}
+
+impl Root {
+    fn digest(&self) -> &Digest {
+        match self {
+            Self::Parsed { digest, .. } => digest,
+            Self::Named(descriptor) => &descriptor.digest,
+        }
+    }
+}
+
+/// Walks the closure of `root` and reports every incomplete edge, on every path that reaches it.
+///
+/// A digest is looked at once, however often it is named (contract section 4).
+///
+/// # Errors
+/// Only the source's inability to look; what is broken is in the report.
+pub async fn walk<S: Source>(root: &Root, source: &S, options: &Options) -> Result<Report, S::Error> {
+    let seen = examine::closure(root, source, options).await?;
+    Ok(judge(root, &seen, options))
+}
+
+fn judge(root: &Root, seen: &Seen, options: &Options) -> Report {
+    let mut judge = Judge {
+        seen,
+        options,
+        report: Report {
+            root: root.digest().clone(),
+            findings: Vec::new(),
+            findings_cut: false,
+            checked: Checked::default(),
+            skipped: Vec::new(),
+        },
+        counted: HashSet::new(),
+        broken_below: HashMap::new(),
+    };
+    match seen.get(root.digest()) {
+        Some(Examined::Manifest { manifest, size, .. }) => {
+            judge.count_manifest(root.digest(), manifest, *size);
+            judge.descend(root.digest(), manifest, &mut Vec::new());
+        }
+        Some(Examined::Broken(problem)) => judge.push(None, root.digest(), problem, &[]),
+        Some(Examined::Blob { .. }) | None => {}
+    }
+    judge.report
+}
+
+struct Judge<'a> {
+    seen: &'a Seen,
+    options: &'a Options,
+    report: Report,
+    counted: HashSet<Digest>,
+    /// Whether anything below a manifest was broken, so that whole subtrees are entered once
+    /// however many paths lead to them.
+    broken_below: HashMap<Digest, bool>,
+}
+
+impl Judge<'_> {
+    /// Judges the edges of one manifest; true when something at or below them is wrong.
+    fn descend(&mut self, digest: &Digest, manifest: &Manifest, path: &mut Vec<Digest>) -> bool {
+        if self.broken_below.get(digest) == Some(&false) || self.report.findings_cut {
+            return false;
+        }
+        path.push(digest.clone());
+        let before = self.report.findings.len();
+        let mut named = HashSet::new();
+        for edge in &manifest.edges {
+            if !edge.is_required() {
+                self.skip(digest, edge, "non-distributable layer");
+            } else if named.insert((edge.descriptor.digest.clone(), edge.descriptor.size)) {
+                self.edge(edge, path);
+            }
+        }
+        path.pop();
+        let broken = self.report.findings.len() > before || self.report.findings_cut;
+        self.broken_below.insert(digest.clone(), broken);
+        broken
+    }
+
+    fn edge(&mut self, edge: &Edge, path: &mut Vec<Digest>) {
+        let seen = self.seen;
+        let digest = &edge.descriptor.digest;
+        match seen.get(digest) {
+            Some(Examined::Blob { size }) => {
+                if edge.target() == EdgeTarget::Manifest {
+                    return self.push(Some(edge), digest, &Problem::bare(FindingKind::ManifestMissing), path);
+                }
+                self.count_blob(edge, *size);
+                self.compare_size(edge, *size, path);
+            }
+            Some(Examined::Manifest { manifest, size, media_type }) => {
+                if edge.target() == EdgeTarget::Blob {
+                    return self.push(Some(edge), digest, &Problem::bare(FindingKind::BlobMissing), path);
+                }
+                self.count_manifest(digest, manifest, *size);
+                self.compare_size(edge, *size, path);
+                self.compare_type(edge, media_type.as_deref(), path);
+                self.descend(digest, manifest, path);
+            }
+            Some(Examined::Broken(problem)) => {
+                if self.may_be_absent(edge, problem.kind) {
+                    if let Some(parent) = path.last().cloned() {
+                        self.skip(&parent, edge, "absent index child, allowed here");
+                    }
+                } else {
+                    self.push(Some(edge), digest, problem, path);
+                }
+            }
+            // Every required edge was examined; an edge that was not is one the walk failed to follow.
+            None => self.push(Some(edge), digest, &Problem::new(FindingKind::Unreachable, "was not looked at"), path),
+        }
+    }
+
+    fn may_be_absent(&self, edge: &Edge, kind: FindingKind) -> bool {
+        self.options.missing_children == MissingChildren::Allowed
+            && edge.kind == EdgeKind::Child
+            && matches!(kind, FindingKind::ManifestMissing | FindingKind::BlobMissing)
+    }
+
+    fn compare_size(&mut self, edge: &Edge, stored: u64, path: &[Digest]) {
+        let said = edge.descriptor.size;
+        if said != stored {
+            let detail = format!("the descriptor says {said} bytes, {stored} are stored");
+            self.push(Some(edge), &edge.descriptor.digest, &Problem::new(FindingKind::BlobSizeMismatch, detail), path);
+            if let Some(last) = self.report.findings.last_mut() {
+                last.stored_size = Some(stored);
+            }
+        }
+    }
+
+    fn compare_type(&mut self, edge: &Edge, stored: Option<&str>, path: &[Digest]) {
+        let Some(stored) = stored else { return };
+        let said = edge.descriptor.media_type.as_str();
+        if said != stored {
+            let detail = format!("the descriptor says {said}, it is stored as {stored}");
+            self.push(Some(edge), &edge.descriptor.digest, &Problem::new(FindingKind::ManifestInvalid, detail), path);
+            if let Some(last) = self.report.findings.last_mut() {
+                last.stored_type = Some(stored.to_owned());
+            }
+        }
+    }
+
+    fn push(&mut self, edge: Option<&Edge>, digest: &Digest, problem: &Problem, path: &[Digest]) {
+        if self.report.findings.len() >= self.options.limits.findings {
+            self.report.findings_cut = true;
+            return;
+        }
+        let descriptor = edge.map(|e| &e.descriptor);
+        self.report.findings.push(Located {
+            finding: Finding {
+                kind: problem.kind,
+                digest: Some(digest.clone()),
+                media_type: descriptor.map(|d| d.media_type.clone()).filter(|t| !t.is_empty()),
+                size: descriptor.map(|d| d.size),
+                repository: None,
+                tag: None,
+                path: path.to_vec(),
+                platform: descriptor.and_then(|d| d.platform.as_ref()).map(ToString::to_string),
+                status: problem.status,
+                detail: problem.detail.clone(),
+            },
+            edge: edge.map(|e| e.kind),
+            descriptor: descriptor.cloned(),
+            stored_size: None,
+            stored_type: None,
+        });
+    }
+
+    fn skip(&mut self, parent: &Digest, edge: &Edge, reason: &'static str) {
+        if self.report.skipped.len() < self.options.limits.findings {
+            self.report.skipped.push(Skipped { parent: parent.clone(), descriptor: edge.descriptor.clone(), reason });
+        }
+    }
+
+    fn count_manifest(&mut self, digest: &Digest, manifest: &Manifest, size: u64) {
+        if self.counted.insert(digest.clone()) {
+            self.report.checked.bytes += size;
+            if examine::is_index(manifest) {
+                self.report.checked.indexes += 1;
+            } else {
+                self.report.checked.manifests += 1;
+            }
+        }
+    }
+
+    fn count_blob(&mut self, edge: &Edge, size: u64) {
+        if self.counted.insert(edge.descriptor.digest.clone()) {
+            self.report.checked.bytes += size;
+            match edge.kind {
+                EdgeKind::Config => self.report.checked.configs += 1,
+                EdgeKind::Layer | EdgeKind::Child => self.report.checked.layers += 1,
+            }
+        }
+    }
+}
