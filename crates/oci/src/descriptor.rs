@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::json::{KeyOf, Size, Slot};
+use crate::json::{Annotations, KeyOf, Size, Slot};
 
 /// The platform of an index child (image-spec, image-index.md). What is absent is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,17 +119,6 @@ impl Descriptor {
     }
 }
 
-/// Annotations as they come; Go reads a null value as an empty text.
-pub(crate) type AnnotationsWire = BTreeMap<String, Option<String>>;
-
-/// Annotations with empty texts for nulls.
-pub(crate) fn annotations(wire: Option<AnnotationsWire>) -> BTreeMap<String, String> {
-    wire.unwrap_or_default()
-        .into_iter()
-        .map(|(key, value)| (key, value.unwrap_or_default()))
-        .collect()
-}
-
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(DescriptorVisitor)
@@ -164,7 +153,7 @@ impl<'de> Visitor<'de> for DescriptorVisitor {
         );
         let (mut platform, mut artifact_type) = (Slot::default(), Slot::<String>::default());
         let (mut notes, mut data, mut urls) = (
-            Slot::<AnnotationsWire>::default(),
+            Slot::<Annotations>::default(),
             Slot::default(),
             Slot::default(),
         );
@@ -192,7 +181,7 @@ impl<'de> Visitor<'de> for DescriptorVisitor {
                 .0,
             platform: platform.value(),
             artifact_type: artifact_type.value().filter(|text| !text.is_empty()),
-            annotations: annotations(notes.value()),
+            annotations: notes.value().unwrap_or_default().0,
             data: data.value(),
             urls: urls.value().unwrap_or_default(),
         })

@@ -3,6 +3,7 @@
 //! `null` is absent and unknown keys are skipped. Refused is what readers disagree about: a key given twice, a key
 //! that Go would take for another one because only its case differs, and nesting that some readers cannot follow.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -137,6 +138,34 @@ impl Visitor<'_> for SizeVisitor {
     fn visit_i64<E: Error>(self, size: i64) -> Result<u64, E> {
         u64::try_from(size)
             .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(size), &self))
+    }
+}
+
+/// Annotations: texts by key. Go reads a null value as an empty text, and of a key given twice the last value.
+#[derive(Default)]
+pub(crate) struct Annotations(pub(crate) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnnotationsVisitor).map(Self)
+    }
+}
+
+struct AnnotationsVisitor;
+
+impl<'de> Visitor<'de> for AnnotationsVisitor {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("annotations, an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut annotations = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry::<String, Option<String>>()? {
+            annotations.insert(key, value.unwrap_or_default());
+        }
+        Ok(annotations)
     }
 }
 

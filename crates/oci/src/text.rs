@@ -3,11 +3,23 @@
 /// The longest piece of foreign text that a message repeats, in bytes.
 const EXCERPT_MAX: usize = 160;
 
+/// The longest message of a library that a message of ours repeats, in bytes: it may hold foreign text itself.
+const DETAIL_MAX: usize = 480;
+
 /// `text` as it may stand in a message: one line, without control characters, cut after [`EXCERPT_MAX`] bytes.
 pub(crate) fn excerpt(text: &str) -> String {
-    let mut short = String::with_capacity(text.len().min(EXCERPT_MAX));
+    cut(text, EXCERPT_MAX)
+}
+
+/// The message of a library as it may stand in ours: as [`excerpt`], cut after [`DETAIL_MAX`] bytes.
+pub(crate) fn detail(message: &impl std::fmt::Display) -> String {
+    cut(&message.to_string(), DETAIL_MAX)
+}
+
+fn cut(text: &str, max: usize) -> String {
+    let mut short = String::with_capacity(text.len().min(max));
     for character in text.chars() {
-        if short.len().saturating_add(character.len_utf8()) > EXCERPT_MAX {
+        if short.len().saturating_add(character.len_utf8()) > max {
             short.push('…');
             break;
         }

@@ -8,9 +8,9 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_path_to_error::{Path, Segment};
 
 use super::ManifestError;
-use crate::descriptor::{AnnotationsWire, Descriptor, annotations};
-use crate::json::{self, KeyOf, Slot};
-use crate::text::excerpt;
+use crate::descriptor::Descriptor;
+use crate::json::{self, Annotations, KeyOf, Slot};
+use crate::text::{detail, excerpt};
 
 /// The keys of an image manifest and of an index together. Null and absent are the same, an empty text is absent.
 pub(super) struct Wire {
@@ -38,18 +38,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Wire, ManifestError> {
         )));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let wire = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| at(error.path(), excerpt(&error.inner().to_string())))?;
-    deserializer
-        .end()
-        .map_err(|error| json(excerpt(&error.to_string())))?;
+    let wire =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| named(&error))?;
+    deserializer.end().map_err(|error| json(detail(&error)))?;
     Ok(wire)
 }
 
-/// The error for what went wrong at `path`.
-fn at(path: &Path, detail: String) -> ManifestError {
-    let what = written(path);
-    if what.is_empty() {
+/// The error for what went wrong: broken JSON is that and nothing else, else the place tells.
+fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> ManifestError {
+    let (what, detail) = (written(error.path()), detail(error.inner()));
+    if what.is_empty() || !error.inner().is_data() {
         ManifestError::Json { detail }
     } else if ["config", "layers", "manifests", "subject"]
         .iter()
@@ -72,7 +70,8 @@ fn written(path: &Path) -> String {
             }
             Segment::Map { key } => key,
             Segment::Enum { variant } => variant,
-            Segment::Unknown => "?",
+            // What the parser was about to read when it gave up.
+            Segment::Unknown => continue,
         };
         if !what.is_empty() {
             what.push_str(": ");
@@ -115,7 +114,7 @@ impl<'de> Visitor<'de> for WireVisitor {
         let (mut layers, mut manifests, mut subject) =
             (Slot::default(), Slot::default(), Slot::default());
         let (mut notes, mut fs_layers) = (
-            Slot::<AnnotationsWire>::default(),
+            Slot::<Annotations>::default(),
             Slot::<IgnoredAny>::default(),
         );
         while let Some(key) = map.next_key_seed(KEYS)? {
@@ -141,7 +140,7 @@ impl<'de> Visitor<'de> for WireVisitor {
             layers: layers.value(),
             manifests: manifests.value(),
             subject: subject.value(),
-            annotations: annotations(notes.value()),
+            annotations: notes.value().unwrap_or_default().0,
             fs_layers: fs_layers.value().is_some(),
         })
     }
