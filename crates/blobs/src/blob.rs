@@ -78,9 +78,7 @@ impl Store {
         let path = self.layout.blob(digest);
         Disk::point("blob.stat", &path)?;
         let metadata = self.disk.metadata(&path)?;
-        Ok(metadata
-            .filter(Metadata::is_file)
-            .map(|metadata| FileStat::of(&metadata)))
+        Ok(metadata.filter(Metadata::is_file).map(|metadata| FileStat::of(&metadata)))
     }
 
     /// Opens a blob; `None` as for [`Store::stat`].

@@ -46,19 +46,11 @@ impl Store {
     /// # Errors
     /// [`CommitError::DigestMismatch`] keeps the session. After [`CommitError::Io`] the blob's path holds what it held
     /// before or the whole new bytes, and [`Store::upload`] tells whether the session is still there.
-    pub fn commit_upload(
-        &self,
-        mut upload: Upload,
-        expected: &Digest,
-    ) -> Result<Committed, CommitError> {
+    pub fn commit_upload(&self, mut upload: Upload, expected: &Digest) -> Result<Committed, CommitError> {
         let computed = upload.hashed(expected.algorithm())?.finish();
         if computed != *expected {
             let (expected, upload) = (expected.clone(), Box::new(upload));
-            return Err(CommitError::DigestMismatch {
-                expected,
-                computed,
-                upload,
-            });
+            return Err(CommitError::DigestMismatch { expected, computed, upload });
         }
         if let Err(error) = upload.sync() {
             // After a failed sync the kernel may have dropped the pages and say "synced" the next time.
@@ -70,20 +62,11 @@ impl Store {
         upload.forget_hash();
         // Nobody needs the sidecar, and without bytes it is no session: that it may stay behind is no failure.
         let _left_for_the_sweep = self.disk.unlink(&self.layout.session(upload.id()));
-        Ok(Committed {
-            digest: expected.clone(),
-            size: upload.size(),
-            stat,
-        })
+        Ok(Committed { digest: expected.clone(), size: upload.size(), stat })
     }
 
     /// Brings a synced file to its final path, durably, and answers its stat there.
-    pub(crate) fn publish(
-        &self,
-        file: &DiskFile,
-        digest: &Digest,
-        size: u64,
-    ) -> Result<FileStat, Error> {
+    pub(crate) fn publish(&self, file: &DiskFile, digest: &Digest, size: u64) -> Result<FileStat, Error> {
         let target = self.layout.blob(digest);
         self.shards.ensure(&self.disk, &self.layout, digest)?;
         if let Err(error) = self.disk.rename(file.path(), &target) {
@@ -102,13 +85,7 @@ impl Store {
     }
 
     /// "Not found" has two reasons: the session was cancelled meanwhile, or the shard's directory went away.
-    fn rename_again(
-        &self,
-        error: Error,
-        from: &Path,
-        to: &Path,
-        digest: &Digest,
-    ) -> Result<(), Error> {
+    fn rename_again(&self, error: Error, from: &Path, to: &Path, digest: &Digest) -> Result<(), Error> {
         if error.io_error().kind() != io::ErrorKind::NotFound {
             return Err(error);
         }

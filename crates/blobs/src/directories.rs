@@ -13,10 +13,7 @@ use crate::{Disk, Error};
 
 /// Makes a directory and those above it, each durable in its parent.
 pub(crate) fn make_durably(disk: &Disk, path: &Path) -> Result<(), Error> {
-    let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    else {
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
         return disk.make_directory(path).map(drop);
     };
     if disk.metadata(path)?.is_some() {
@@ -50,12 +47,7 @@ impl Shards {
     }
 
     /// Takes note of the shards that an earlier run left behind, and makes them durable in one sync.
-    pub(crate) fn learn(
-        &self,
-        disk: &Disk,
-        layout: &Layout,
-        algorithm: Algorithm,
-    ) -> Result<(), Error> {
+    pub(crate) fn learn(&self, disk: &Disk, layout: &Layout, algorithm: Algorithm) -> Result<(), Error> {
         let directory = layout.algorithm(algorithm);
         let mut found = Vec::new();
         disk.names(&directory, |name| {
@@ -70,12 +62,7 @@ impl Shards {
     }
 
     /// Makes sure that the directory of this blob exists and would survive a power loss.
-    pub(crate) fn ensure(
-        &self,
-        disk: &Disk,
-        layout: &Layout,
-        digest: &Digest,
-    ) -> Result<(), Error> {
+    pub(crate) fn ensure(&self, disk: &Disk, layout: &Layout, digest: &Digest) -> Result<(), Error> {
         let flag = self.flag(digest.algorithm(), shard_name(digest));
         if flag.is_some_and(|known| known.load(Ordering::Acquire)) {
             return Ok(());

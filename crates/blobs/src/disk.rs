@@ -37,9 +37,7 @@ impl Disk {
     /// The file system, remembering what was not synced, so that a test can lose it. See [`Disk::crash`].
     #[must_use]
     pub fn forgetful() -> Disk {
-        Disk {
-            forgetful: Some(Arc::default()),
-        }
+        Disk { forgetful: Some(Arc::default()) }
     }
 
     /// Power loss, on a forgetful disk: the tree goes back to what was synced and every later call answers EIO.
@@ -106,9 +104,7 @@ impl Disk {
     }
 
     fn open_with(&self, path: &Path, options: &mut OpenOptions) -> Result<Option<DiskFile>, Error> {
-        let opened = self
-            .call()
-            .and_then(|()| options.custom_flags(no_follow()).open(path));
+        let opened = self.call().and_then(|()| options.custom_flags(no_follow()).open(path));
         match opened {
             Ok(file) => Ok(Some(DiskFile::new(file, path, self.forgetful.clone()))),
             Err(source) if is_absent(&source) || is_symlink(&source) => Ok(None),
@@ -197,10 +193,7 @@ impl Disk {
         let failed = |source: io::Error| Error::new("statvfs", path, source);
         self.call().map_err(failed)?;
         let found = rustix::fs::statvfs(path).map_err(|errno| failed(errno.into()))?;
-        Ok((
-            found.f_bavail.saturating_mul(found.f_frsize),
-            found.f_blocks.saturating_mul(found.f_frsize),
-        ))
+        Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
     }
 
     /// A call that changes nothing: a forgetful disk counts it and may fail it.

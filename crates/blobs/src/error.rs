@@ -19,11 +19,7 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(operation: &'static str, path: &Path, source: impl Into<io::Error>) -> Error {
-        Error {
-            operation,
-            path: path.to_owned(),
-            source: source.into(),
-        }
+        Error { operation, path: path.to_owned(), source: source.into() }
     }
 
     /// The file call, as a verb for the log: "rename", "sync", "open".
@@ -76,8 +72,6 @@ impl Error {
 
     fn is(&self, numbers: &[Errno]) -> bool {
         let raw = self.source.raw_os_error();
-        numbers
-            .iter()
-            .any(|errno| raw == Some(errno.raw_os_error()))
+        numbers.iter().any(|errno| raw == Some(errno.raw_os_error()))
     }
 }

@@ -28,10 +28,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(options: Options) -> Layout {
-        Layout {
-            layers: options.layers,
-            uploads: options.uploads,
-        }
+        Layout { layers: options.layers, uploads: options.uploads }
     }
 
     /// `layers_path/<algorithm>`: holds the shards.

@@ -32,3 +32,6 @@ pub use put::PutError;
 pub use session::{UploadId, UploadIdError, UploadInfo};
 pub use store::{Options, Space, Store};
 pub use upload::Upload;
+
+#[cfg(test)]
+mod tests;

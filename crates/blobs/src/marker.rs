@@ -23,13 +23,8 @@ impl Store {
         let Some(bytes) = read_small(&self.disk, &path, MARKER_MAX)? else {
             return Ok(None);
         };
-        let damaged = |reason: &str| {
-            Error::new(
-                "read marker",
-                &path,
-                io::Error::new(io::ErrorKind::InvalidData, reason),
-            )
-        };
+        let damaged =
+            |reason: &str| Error::new("read marker", &path, io::Error::new(io::ErrorKind::InvalidData, reason));
         let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
         match text.trim() {
             "" => Err(damaged("it is empty")),
@@ -70,11 +65,7 @@ impl Store {
         let is_blob = |name: &str| Digest::parse(&format!("{}:{name}", algorithm.as_str())).is_ok();
         let found = self.disk.names(&directory, |shard| {
             let blob = self.disk.names(&directory.join(shard), |name| {
-                if is_blob(name) {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+                if is_blob(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             match blob {
                 Ok(None) => ControlFlow::Continue(()),
@@ -97,11 +88,7 @@ pub(crate) fn read_small(disk: &Disk, path: &Path, limit: u64) -> Result<Option<
     let size = file.metadata()?.len();
     if size > limit {
         let reason = format!("{size} bytes, more than the {limit} that belong there");
-        return Err(Error::new(
-            "read",
-            path,
-            io::Error::new(io::ErrorKind::InvalidData, reason),
-        ));
+        return Err(Error::new("read", path, io::Error::new(io::ErrorKind::InvalidData, reason)));
     }
     let mut bytes = Vec::new();
     let mut buffer = [0; 512];

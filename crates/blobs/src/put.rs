@@ -43,12 +43,7 @@ impl Store {
         Ok(committed?)
     }
 
-    fn put_through(
-        &self,
-        temporary: &std::path::Path,
-        bytes: &[u8],
-        digest: &Digest,
-    ) -> Result<Committed, Error> {
+    fn put_through(&self, temporary: &std::path::Path, bytes: &[u8], digest: &Digest) -> Result<Committed, Error> {
         let file = self.disk.create(temporary)?;
         Disk::point("blob.write", temporary)?;
         file.write_at(bytes, 0)?;
@@ -57,10 +52,6 @@ impl Store {
         Disk::point("blob.synced", temporary)?;
         let size = bytes.len() as u64;
         let stat = self.publish(&file, digest, size)?;
-        Ok(Committed {
-            digest: digest.clone(),
-            size,
-            stat,
-        })
+        Ok(Committed { digest: digest.clone(), size, stat })
     }
 }

@@ -33,9 +33,7 @@ impl Store {
 
     fn free_name(&self, digest: &Digest, now_ms: i64) -> Result<PathBuf, Error> {
         for later in 0..NAMES_TRIED {
-            let path = self
-                .layout
-                .quarantined(digest, now_ms.saturating_add(later));
+            let path = self.layout.quarantined(digest, now_ms.saturating_add(later));
             if self.disk.metadata(&path)?.is_none() {
                 return Ok(path);
             }

@@ -90,11 +90,7 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) fn new(repository: &str, started_ms: i64) -> Sidecar {
-        Sidecar {
-            version: VERSION,
-            repository: repository.to_owned(),
-            started_ms,
-        }
+        Sidecar { version: VERSION, repository: repository.to_owned(), started_ms }
     }
 
     pub(crate) fn to_json(&self) -> serde_json::Result<Vec<u8>> {

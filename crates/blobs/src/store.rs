@@ -42,12 +42,7 @@ impl Store {
     /// # Errors
     /// When a directory can neither be found nor made.
     pub fn open(options: Options, disk: Disk) -> Result<Store, Error> {
-        let store = Store {
-            disk,
-            layout: Layout::new(options),
-            shards: Shards::new(),
-            sessions: Arc::default(),
-        };
+        let store = Store { disk, layout: Layout::new(options), shards: Shards::new(), sessions: Arc::default() };
         make_durably(&store.disk, &store.layout.uploads)?;
         make_durably(&store.disk, &store.layout.quarantine())?;
         for algorithm in ALGORITHMS {
@@ -71,9 +66,7 @@ impl Store {
         self.disk.unlink(&to)?;
         match renamed {
             Ok(()) => Ok(true),
-            Err(error) if error.io_error().kind() == std::io::ErrorKind::CrossesDevices => {
-                Ok(false)
-            }
+            Err(error) if error.io_error().kind() == std::io::ErrorKind::CrossesDevices => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -89,7 +82,6 @@ impl Store {
 
     /// 32 random hex digits for a new name below `directory`.
     pub(crate) fn random(&self, directory: &std::path::Path) -> Result<String, Error> {
-        mcr_seams::random_hex(16)
-            .map_err(|source| Error::new("draw a random name below", directory, source))
+        mcr_seams::random_hex(16).map_err(|source| Error::new("draw a random name below", directory, source))
     }
 }

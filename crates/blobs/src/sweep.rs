@@ -7,7 +7,7 @@ use crate::layout::{SESSION_SUFFIX, TEMPORARY_SUFFIX};
 use crate::{Error, Store, UploadId};
 
 impl Store {
-    /// Removes temporary files, sidecars without bytes and bytes without a readable sidecar; answers how many files.
+    /// Removes temporary files, sidecars without bytes and bytes without a readable sidecar; answers how many of these.
     ///
     /// Only for the process that owns the data directory, before it serves: a running one has such files in use.
     ///
@@ -26,20 +26,16 @@ impl Store {
     }
 
     fn sweep_one(&self, name: &str) -> Result<bool, Error> {
-        let leftover = if let Some(id) = name.strip_suffix(SESSION_SUFFIX) {
-            match UploadId::parse(id) {
-                Ok(id) => self.disk.metadata(&self.layout.upload(&id))?.is_none(),
-                Err(_) => false,
-            }
-        } else if let Ok(id) = UploadId::parse(name) {
-            self.sidecar(&id)?.is_none()
-        } else {
-            name.ends_with(TEMPORARY_SUFFIX)
-        };
-        if leftover {
-            self.disk.unlink(&self.layout.uploads.join(name))
-        } else {
-            Ok(false)
+        if let Ok(id) = UploadId::parse(name) {
+            // Together with the sidecar that cannot be read, should there be one.
+            let is_session = self.sidecar(&id)?.is_some();
+            return if is_session { Ok(false) } else { self.remove_session(&id) };
         }
+        let leftover = match name.strip_suffix(SESSION_SUFFIX).map(UploadId::parse) {
+            Some(Ok(id)) => self.disk.metadata(&self.layout.upload(&id))?.is_none(),
+            Some(Err(_)) => false,
+            None => name.ends_with(TEMPORARY_SUFFIX),
+        };
+        if leftover { self.disk.unlink(&self.layout.uploads.join(name)) } else { Ok(false) }
     }
 }

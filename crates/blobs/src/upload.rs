@@ -30,16 +30,10 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(crate) fn new(
-        mut claim: Claim,
-        file: DiskFile,
-        repository: String,
-    ) -> Result<Upload, Error> {
+    pub(crate) fn new(mut claim: Claim, file: DiskFile, repository: String) -> Result<Upload, Error> {
         let stat = FileStat::of(&file.metadata()?);
         let remembered = claim.remembered.take();
-        let hasher = remembered
-            .filter(|remembered| remembered.stat == stat)
-            .map(|remembered| remembered.hasher);
+        let hasher = remembered.filter(|remembered| remembered.stat == stat).map(|remembered| remembered.hasher);
         Ok(Upload {
             claim,
             file,
@@ -72,11 +66,7 @@ impl Upload {
     /// Announces the digest's algorithm, SHA-256 unless told. Said before the first byte it saves a second reading.
     pub fn set_algorithm(&mut self, algorithm: Algorithm) {
         self.algorithm = algorithm;
-        if self
-            .hasher
-            .as_ref()
-            .is_some_and(|hasher| hasher.algorithm() != algorithm)
-        {
+        if self.hasher.as_ref().is_some_and(|hasher| hasher.algorithm() != algorithm) {
             self.hasher = None;
         }
     }
@@ -87,8 +77,7 @@ impl Upload {
     /// When not all could be written; then the session ends after the last whole append.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut hasher = self.take_hasher()?;
-        let written = Disk::point("blob.write", self.file.path())
-            .and_then(|()| self.file.write_at(bytes, self.size));
+        let written = Disk::point("blob.write", self.file.path()).and_then(|()| self.file.write_at(bytes, self.size));
         if let Err(error) = written {
             self.hasher = Some(hasher);
             // Should this fail too, the next append or the commit cuts the rest off.
@@ -130,11 +119,7 @@ impl Upload {
         }
         let mut hasher = Hasher::new(self.algorithm);
         let read = hash_up_to(&self.file, &mut hasher, self.size)?;
-        if read == self.size {
-            Ok(hasher)
-        } else {
-            Err(self.unlike(read))
-        }
+        if read == self.size { Ok(hasher) } else { Err(self.unlike(read)) }
     }
 
     /// Makes the bytes durable, after making sure that the file is as long as what was hashed.
@@ -164,8 +149,7 @@ impl Upload {
     fn begin_write_back(&mut self) {
         let end = self.size - self.size % WRITE_BACK_UNIT;
         if end.saturating_sub(self.written_back) >= WRITE_BACK_EVERY {
-            self.file
-                .start_write_back(self.written_back, end - self.written_back);
+            self.file.start_write_back(self.written_back, end - self.written_back);
             self.written_back = end;
         }
     }

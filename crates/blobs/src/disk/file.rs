@@ -23,11 +23,7 @@ pub(crate) struct DiskFile {
 
 impl DiskFile {
     pub(super) fn new(file: File, path: &Path, forgetful: Option<Arc<Forgetful>>) -> DiskFile {
-        DiskFile {
-            file,
-            path: path.to_owned(),
-            forgetful,
-        }
+        DiskFile { file, path: path.to_owned(), forgetful }
     }
 
     /// The path the file was opened by; a later rename does not change it.
@@ -41,9 +37,7 @@ impl DiskFile {
 
     /// What the file says about itself, whatever name it has by now.
     pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
-        self.call()
-            .and_then(|()| self.file.metadata())
-            .map_err(|source| self.failed("stat", source))
+        self.call().and_then(|()| self.file.metadata()).map_err(|source| self.failed("stat", source))
     }
 
     /// Reads up to `buffer.len()` bytes at `offset`; 0 only at the end of the file.

@@ -66,17 +66,11 @@ impl Forgetful {
         self.lock().count()
     }
 
-    pub(super) fn create(
-        &self,
-        path: &Path,
-        open: impl FnOnce() -> io::Result<File>,
-    ) -> io::Result<File> {
+    pub(super) fn create(&self, path: &Path, open: impl FnOnce() -> io::Result<File>) -> io::Result<File> {
         let mut state = self.lock();
         state.count()?;
         let file = open()?;
-        state
-            .files
-            .insert(file.metadata()?.ino(), (file.try_clone()?, 0));
+        state.files.insert(file.metadata()?.ino(), (file.try_clone()?, 0));
         state.remember(path, Undo::Remove(path.to_owned()));
         Ok(file)
     }
@@ -123,22 +117,12 @@ impl Forgetful {
         std::fs::remove_file(path)?;
         if let Some(bytes) = removed {
             let restored = path.to_owned();
-            state.remember(
-                path,
-                Undo::Restore {
-                    path: restored,
-                    bytes,
-                },
-            );
+            state.remember(path, Undo::Restore { path: restored, bytes });
         }
         Ok(())
     }
 
-    pub(super) fn make_directory(
-        &self,
-        path: &Path,
-        make: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(super) fn make_directory(&self, path: &Path, make: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.lock();
         state.count()?;
         make()?;
@@ -182,8 +166,7 @@ impl State {
             Some((_, synced)) => *synced = keep.min(*synced),
             None => {
                 let synced = keep.min(metadata.len());
-                self.files
-                    .insert(metadata.ino(), (file.try_clone()?, synced));
+                self.files.insert(metadata.ino(), (file.try_clone()?, synced));
             }
         }
         Ok(())

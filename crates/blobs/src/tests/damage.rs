@@ -1,0 +1,150 @@
+//! Files changed behind the store's back: seen by stat or hash, set aside, healed by the next push.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, symlink};
+use std::path::Path;
+
+use mcr_oci::Digest;
+
+use super::on_both_disks;
+use super::support::{Place, assert_all_whole, content, names, push, read};
+use crate::{Disk, Store};
+
+on_both_disks!(
+    damage_shows_in_the_stat_or_in_the_hash,
+    a_push_heals_every_damage,
+    quarantine_sets_the_bytes_aside,
+    quarantine_of_nothing_is_none,
+    a_link_is_no_blob_and_is_replaced,
+    a_directory_is_no_blob,
+);
+
+type Damage = (&'static str, fn(&Path));
+
+const DAMAGES: [Damage; 6] = [
+    ("truncated", |path| writable(path).set_len(4000).unwrap()),
+    ("emptied", |path| writable(path).set_len(0).unwrap()),
+    ("longer", |path| writable(path).set_len(10_001).unwrap()),
+    ("flipped", flip),
+    ("missing", |path| fs::remove_file(path).unwrap()),
+    ("replaced by an equally long file", |path| {
+        let other = path.with_extension("other");
+        fs::write(&other, content(77, 10_000)).unwrap();
+        fs::rename(other, path).unwrap();
+    }),
+];
+
+fn writable(path: &Path) -> File {
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+fn flip(path: &Path) {
+    let file = writable(path);
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 5000).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], 5000).unwrap();
+}
+
+/// Pushes a blob and damages it once the clock of the file system has moved on.
+fn damaged(place: &Place, store: &Store, damage: fn(&Path)) -> (Vec<u8>, Digest) {
+    let bytes = content(5, 10_000);
+    let digest = push(store, &bytes).digest;
+    std::thread::sleep(std::time::Duration::from_millis(10));
+    damage(&place.blob(&digest));
+    (bytes, digest)
+}
+
+fn damage_shows_in_the_stat_or_in_the_hash(disk: &Disk) {
+    for (name, damage) in DAMAGES {
+        let place = Place::new();
+        let store = place.open(disk);
+        let sound = push(&store, &content(5, 10_000));
+        let (_, digest) = damaged(&place, &store, damage);
+        let stat = store.stat(&digest).unwrap();
+        assert_ne!(stat, Some(sound.stat), "{name}");
+        match name {
+            "missing" => {
+                assert_eq!(stat, None);
+                assert!(store.open_blob(&digest).unwrap().is_none());
+                assert_eq!(store.hash(&digest).unwrap(), None);
+            }
+            _ => {
+                let hashed = store.hash(&digest).unwrap().unwrap();
+                assert_ne!(hashed.digest, digest, "{name}");
+                assert_eq!(Some(hashed.stat), stat);
+                assert_eq!(store.open_blob(&digest).unwrap().map(|blob| blob.stat()), stat);
+            }
+        }
+    }
+}
+
+fn a_push_heals_every_damage(disk: &Disk) {
+    for (name, damage) in DAMAGES {
+        let place = Place::new();
+        let store = place.open(disk);
+        for in_one_piece in [false, true] {
+            let (bytes, digest) = damaged(&place, &store, damage);
+            let healed = match in_one_piece {
+                true => store.put_bytes(&bytes, &digest).unwrap(),
+                false => push(&store, &bytes),
+            };
+            assert_eq!(store.stat(&digest).unwrap(), Some(healed.stat), "{name}");
+            assert_eq!(store.hash(&digest).unwrap().unwrap().digest, digest, "{name}");
+            assert_eq!(read(&store, &digest), bytes, "{name}");
+        }
+    }
+}
+
+fn quarantine_sets_the_bytes_aside(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let (bytes, digest) = damaged(&place, &store, flip);
+    let aside = store.quarantine(&digest, 1_776_000_000_123).unwrap().unwrap();
+    let name = format!("sha256-{}.1776000000123", digest.hex());
+    assert_eq!(aside, place.path().join("layers/quarantine").join(&name));
+    assert_ne!(fs::read(&aside).unwrap(), bytes, "the damaged bytes, for whoever looks into it");
+    assert_eq!(store.stat(&digest).unwrap(), None);
+
+    // Healed, damaged and quarantined again in the same millisecond: both are kept.
+    damaged(&place, &store, flip);
+    let again = store.quarantine(&digest, 1_776_000_000_123).unwrap().unwrap();
+    assert_ne!(again, aside);
+    assert_eq!(names(&place.path().join("layers/quarantine")).len(), 2);
+}
+
+fn quarantine_of_nothing_is_none(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    assert_eq!(store.quarantine(&Digest::sha256(b"never"), 1).unwrap(), None);
+}
+
+fn a_link_is_no_blob_and_is_replaced(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let digest = push(&store, b"linked").digest;
+    let elsewhere = place.path().join("elsewhere");
+    fs::rename(place.blob(&digest), &elsewhere).unwrap();
+    symlink(&elsewhere, place.blob(&digest)).unwrap();
+    assert_eq!(store.stat(&digest).unwrap(), None);
+    assert!(store.open_blob(&digest).unwrap().is_none());
+    assert_eq!(store.hash(&digest).unwrap(), None);
+
+    fs::write(&elsewhere, "not to be written through").unwrap();
+    push(&store, b"linked");
+    assert_eq!(read(&store, &digest), b"linked");
+    assert_eq!(assert_all_whole(&place), 1);
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"not to be written through");
+}
+
+fn a_directory_is_no_blob(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let digest = Digest::sha256(b"a directory stands here");
+    fs::create_dir_all(place.blob(&digest)).unwrap();
+    assert_eq!(store.stat(&digest).unwrap(), None);
+    assert!(store.open_blob(&digest).unwrap().is_none());
+    assert_eq!(store.hash(&digest).unwrap(), None);
+    store.quarantine(&digest, 1).unwrap().unwrap();
+    push(&store, b"a directory stands here");
+    assert_eq!(read(&store, &digest), b"a directory stands here");
+}
