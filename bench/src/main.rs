@@ -1,2 +1,90 @@
-//! entry point
-fn main() {}
+//! mcr-bench: this registry side by side with what a user would pick instead. Only ties the parts
+//! together; every figure comes from `run`, every word about it from `report`.
+
+use std::{env, process::ExitCode};
+
+use clap::Parser;
+use cli::{Cli, Command, Render, Run};
+use error::Error;
+use results::Results;
+
+mod cli;
+mod content;
+mod error;
+mod host;
+mod http;
+mod interrupt;
+mod process;
+mod push;
+mod report;
+mod results;
+mod rows;
+mod run;
+mod servers;
+mod stats;
+mod tls;
+mod versions;
+mod wrk;
+
+/// A machine busier than this before the run is worth a warning.
+const QUIET_LOAD: f64 = 0.5;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(options) => measure(&options),
+        Command::Render(options) => render(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One wins if both happened: what was interrupted fails in many ways.
+            let error = interrupt::check().err().unwrap_or(error);
+            eprintln!("mcr-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Run) -> Result<(), Error> {
+    let plan = options.plan()?;
+    host::make_directory(&options.scratch)?;
+    let parent = host::absolute(&options.scratch)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("mcr-bench-")
+        .tempdir_in(&parent)
+        .map_err(Error::file("create a directory in", &parent))?;
+    interrupt::watch().map_err(Error::file("wait for signals in", &parent))?;
+    let machine = host::Machine::describe(scratch.path())?;
+    if machine.load > QUIET_LOAD {
+        let load = machine.load;
+        eprintln!("mcr-bench: load average {load}: something else is running, expect noise");
+    }
+    let results = Results {
+        date: versions::today(),
+        command: versions::command(env::args()),
+        machine,
+        versions: versions::all(&plan.programs, &plan.wrk),
+        pairs: plan.pairs,
+        amounts: plan.amounts.clone(),
+        phases: plan.run(scratch.path())?,
+    };
+    print!("{}", report::tables(&results));
+    if let Some(file) = &options.json {
+        results.save(file)?;
+    }
+    if let Some(page) = &options.markdown {
+        report::write_page(&results, page)?;
+    }
+    Ok(())
+}
+
+fn render(options: &Render) -> Result<(), Error> {
+    let results = Results::load(&options.results)?;
+    match &options.markdown {
+        Some(page) => report::write_page(&results, page),
+        None => {
+            print!("{}", report::tables(&results));
+            Ok(())
+        }
+    }
+}
