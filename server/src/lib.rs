@@ -1,1 +1,13 @@
 //! mcrsrv as a library, so that tests can reach its parts.
+
+pub mod check_config;
+pub mod cli;
+pub mod config;
+pub mod dev;
+pub mod files;
+pub mod init;
+pub mod lock;
+pub mod logging;
+pub mod ready;
+pub mod startup;
+pub mod tls;

@@ -1,0 +1,253 @@
+//! The one table of configuration keys: name, type, default, reloadable, meaning; never a value that somebody set.
+
+use std::time::Duration;
+
+/// What a key's value may be. Parsing, messages and the reference all read this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `IP:PORT`, or `:PORT` for all addresses.
+    Address,
+    /// A path, kept absolute; relative ones start at the working directory.
+    Path,
+    /// `true` or `false`.
+    Flag,
+    /// `"30s"`, `"24h"`, `"7d"`; at least `min`, and 0 only where `zero` says so.
+    Duration {
+        /// The shortest length accepted, except a permitted zero.
+        min: Duration,
+        /// Whether 0 is accepted.
+        zero: bool,
+    },
+    /// A number of bytes: `"1GiB"`, `"50MB"`, or a plain integer.
+    Size,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Free text.
+    Text,
+    /// A list of repository name patterns.
+    Globs,
+}
+
+/// What holds when nobody sets the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It must be set.
+    Required,
+    /// It is simply not set; the text says what that means.
+    Unset(&'static str),
+    /// This value, written as in a file without quotes.
+    Value(&'static str),
+    /// Computed from another key; the text says how.
+    Derived(&'static str),
+}
+
+/// One configuration key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Section and name: `server.listen_addr`, `integrity.rule.commit`.
+    pub full: &'static str,
+    /// The type of its value.
+    pub kind: Kind,
+    /// What holds when it is not set.
+    pub fallback: Fallback,
+    /// Whether a running server takes a new value without a restart.
+    pub reloadable: bool,
+    /// Whether its value must never be printed.
+    pub secret: bool,
+    /// The value the annotated example shows, if it sets the key.
+    pub example: Option<&'static str>,
+    /// What it does, in one or two sentences.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The section: `server`, `integrity.rule`.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        self.full.rsplit_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The name within its section: `listen_addr`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.full.rsplit_once('.').map_or(self.full, |(_, name)| name)
+    }
+
+    /// How messages name it: `[server] listen_addr`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{} {}", header(self.section()), self.name())
+    }
+}
+
+/// The header of a section as it is written in a file: `[server]`, `[[integrity.rule]]`.
+#[must_use]
+pub fn header(section: &str) -> String {
+    if section == RULE_SECTION || LATER_LISTS.contains(&section) {
+        format!("[[{section}]]")
+    } else {
+        format!("[{section}]")
+    }
+}
+
+/// The section that may stand in a file several times.
+pub const RULE_SECTION: &str = "integrity.rule";
+
+const fn key(full: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
+    Key { full, kind, fallback, reloadable: false, secret: false, example: None, doc }
+}
+
+impl Key {
+    const fn shown_as(mut self, example: &'static str) -> Self {
+        self.example = Some(example);
+        self
+    }
+
+    const fn live(mut self) -> Self {
+        self.reloadable = true;
+        self
+    }
+}
+
+const fn seconds(min: u64) -> Kind {
+    Kind::Duration { min: Duration::from_secs(min), zero: false }
+}
+
+/// Any duration, 0 included.
+const ANY: Kind = Kind::Duration { min: Duration::ZERO, zero: true };
+
+use Fallback::{Derived, Required, Unset, Value};
+
+/// Every key this version knows, in the order files and documents show them.
+pub static KEYS: &[Key] = &[
+    key("server.listen_addr", Kind::Address, Required,
+        "Where the registry listens. `$PORT` or `$PORT_REST` replaces the port and listens on all addresses.")
+        .shown_as("127.0.0.1:8443"),
+    key("server.grpc_addr", Kind::Address, Unset("no gRPC listener"),
+        "Where gRPC listens. `$PORT_GRPC` replaces the port and listens on all addresses.")
+        .shown_as("127.0.0.1:9443"),
+    key("server.tls_cert", Kind::Path, Unset("plain HTTP, only on loopback or behind a proxy"),
+        "Certificate chain in PEM, the server's own certificate first. Re-read on SIGHUP and when the file changes.")
+        .shown_as("/srv/mcr/certs/cert.pem"),
+    key("server.tls_key", Kind::Path, Unset("plain HTTP, only on loopback or behind a proxy"),
+        "Private key of `tls_cert` in PEM. Re-read together with it.")
+        .shown_as("/srv/mcr/certs/key.pem"),
+    key("server.min_tls", Kind::Choice(&["1.3", "1.2"]), Value("1.3"),
+        "The oldest TLS version that is served."),
+    key("server.behind_tls_proxy", Kind::Flag, Value("false"),
+        "Permits plain HTTP on an address that is not loopback, because a proxy in front ends TLS."),
+    key("server.read_timeout", seconds(1), Value("30s"),
+        "Limits reading a request's head and the silence between two pieces of its body, never a whole body."),
+    key("server.write_timeout", ANY, Value("0s"),
+        "Limits writing one response; 0 is no limit, which large blobs and slow clients need."),
+    key("server.idle_timeout", seconds(1), Value("120s"),
+        "How long a connection may stay open between requests."),
+    key("server.shutdown_timeout", ANY, Value("60s"),
+        "How long SIGTERM waits for running requests before it cuts them off."),
+    key("server.read_only", Kind::Flag, Value("false"),
+        "Refuses every write with 405; pulls go on.").live(),
+    key("database.path", Kind::Path, Required,
+        "The SQLite database. Its directory also holds the lock file `mcr.lock`.")
+        .shown_as("/srv/mcr/mcr.db"),
+    key("database.allow_network_filesystem", Kind::Flag, Value("false"),
+        "Permits database and blobs on NFS, CIFS or 9p, where locks and syncs may not hold what they promise."),
+    key("storage.layers_path", Kind::Path, Required,
+        "The directory of the blobs. Another directory for each registry.")
+        .shown_as("/srv/mcr/layers"),
+    key("storage.uploads_path", Kind::Path, Derived("`<layers_path>/../uploads`"),
+        "The directory of unfinished uploads, on the same file system as `layers_path`."),
+    key("storage.reserve", Kind::Size, Value("1GiB"),
+        "Free space below which uploads are refused with 507, while pulls and deletes go on."),
+    key("storage.upload_ttl", seconds(60), Value("7d"),
+        "How long an upload may rest before it is forgotten."),
+    key("auth.mode", Kind::Choice(&["none", "htpasswd", "mcias"]), Required,
+        "Who may log in. This version knows `none`: everybody who reaches `listen_addr`, which must be loopback, may do everything.")
+        .shown_as("none"),
+    key("integrity.verify_on_read", Kind::Choice(&["off", "stale", "always"]), Value("stale"),
+        "Whether a full GET of a blob hashes it while sending: never, when its last hash is older than `fresh_for`, or always."),
+    key("integrity.fresh_for", ANY, Value("1h"),
+        "How long a hash counts as fresh for `verify_on_read = \"stale\"`."),
+    key("integrity.broken_index", Kind::Choice(&["serve", "hide"]), Value("serve"),
+        "What a GET of an index above a broken image answers: the index with a Warning header, or 404."),
+    key("integrity.quarantine_keep", ANY, Value("30d"),
+        "How long damaged bytes are kept aside for forensics."),
+    key("gc.grace", ANY, Value("24h"),
+        "How long content that nothing refers to any more is kept at least."),
+    key("gc.lease", seconds(10), Value("1h"),
+        "How long an answer that promised unreferenced content holds it; at least 10 s."),
+    key("gc.undo", ANY, Value("7d"),
+        "How long a deleted tag or manifest can be restored."),
+    key("metrics.listen_addr", Kind::Address, Unset("`/metrics` is on the main listener"),
+        "A listener of its own for `/metrics`. `$PORT_METRICS` replaces the port and listens on all addresses."),
+    key("log.level", Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]), Value("info"),
+        "The least severe lines that are logged.").live(),
+    key("log.format", Kind::Choice(&["text", "json"]), Value("text"),
+        "The form of log lines on stderr. `--log-format` wins over it."),
+];
+
+/// The keys of each `[[integrity.rule]]`, the first rule whose pattern matches a repository deciding.
+pub static RULE_KEYS: &[Key] = &[
+    key(
+        "integrity.rule.repositories",
+        Kind::Globs,
+        Required,
+        "Repositories the rule is for: `*` stands for anything within a path segment, `**` across segments.",
+    ),
+    key(
+        "integrity.rule.commit",
+        Kind::Choice(&["enforce", "sparse"]),
+        Value("enforce"),
+        "`enforce` refuses an incomplete push; `sparse` accepts missing children of an index, never missing configs or layers.",
+    ),
+    key(
+        "integrity.rule.immutable_tags",
+        Kind::Text,
+        Unset("every tag may move"),
+        "A regular expression; a tag that matches it as a whole is neither moved nor deleted.",
+    ),
+];
+
+/// Sections and keys that are promised for later versions. They are refused by name, so that nobody believes them in force.
+/// An empty list of names means the whole section.
+pub static LATER: &[(&str, &[&str])] = &[
+    ("server", &["external_url", "trusted_proxies", "proxy_protocol", "timezone"]),
+    ("auth", &["htpasswd_file", "admins", "guests", "system", "token_ttl"]),
+    ("gc", &["schedule", "max_delete_percent"]),
+    ("mcias", &[]),
+    ("policy", &[]),
+    ("probe", &[]),
+    ("scrub", &[]),
+    ("retention", &[]),
+    ("retention.rule", &[]),
+    ("proxy", &[]),
+    ("audit", &[]),
+    ("backup", &[]),
+    ("web", &[]),
+];
+
+/// Sections among [`LATER`] that are written as `[[section]]`.
+const LATER_LISTS: &[&str] = &["retention.rule", "proxy"];
+
+/// The key of this name in [`KEYS`] or [`RULE_KEYS`].
+#[must_use]
+pub fn find(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter().chain(RULE_KEYS).find(|key| key.section() == section && key.name() == name)
+}
+
+/// Sections in the order of [`KEYS`], each once, without [`RULE_SECTION`].
+#[must_use]
+pub fn sections() -> Vec<&'static str> {
+    let mut sections = Vec::new();
+    for key in KEYS {
+        if !sections.contains(&key.section()) {
+            sections.push(key.section());
+        }
+    }
+    sections
+}
+
+/// Whether this key of a known section, or this whole section (`name` empty), belongs to a later version.
+#[must_use]
+pub fn is_later(section: &str, name: &str) -> bool {
+    LATER.iter().any(|(later, names)| *later == section && (names.is_empty() || names.contains(&name)))
+}

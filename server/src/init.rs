@@ -1,0 +1,137 @@
+//! `init`: a configuration that serves at once, its directories and certificate; never anything over what is there already.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mcr_seams::Clock;
+
+use crate::cli::Failure;
+use crate::config::reference::{Chosen, annotated};
+use crate::config::{self, Environment, Sources};
+use crate::dev::{self, Layout};
+use crate::files;
+use crate::ready::shell_word;
+
+/// What `init` was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `--config`
+    pub config: PathBuf,
+    /// `--auth`
+    pub auth: String,
+    /// `--admin`
+    pub admin: Option<String>,
+    /// `--from-dev`
+    pub from_dev: Option<PathBuf>,
+}
+
+/// Writes what is missing and prints the next command.
+///
+/// # Errors
+/// What cannot be done, exit code 1; then no configuration was written.
+pub fn run(request: &Request) -> Result<(), Failure> {
+    refuse_accounts(request)?;
+    let there = files::exists(&request.config).map_err(|error| cannot(&request.config, &error))?;
+    if there {
+        config::load(Sources::of_files(vec![request.config.clone()], Environment::default()))?;
+        println!("{} is there already and good; nothing was changed", request.config.display());
+    } else {
+        write(request)?;
+    }
+    let file = shell_word(&request.config.display().to_string());
+    println!("next: mcrsrv server --config {file}");
+    Ok(())
+}
+
+fn refuse_accounts(request: &Request) -> Result<(), Failure> {
+    if request.auth != "none" {
+        return Err(Failure::refused(format!(
+            "--auth {} needs access control, which this version does not have yet; use --auth none (loopback only), or run a newer version",
+            request.auth
+        )));
+    }
+    if request.admin.is_some() {
+        return Err(Failure::refused(
+            "--admin needs accounts, which this version does not have yet; leave it out: with --auth none whoever reaches the loopback address may do everything",
+        ));
+    }
+    Ok(())
+}
+
+fn cannot(path: &Path, error: &io::Error) -> Failure {
+    Failure::refused(format!("{}: {error}; check the path and its permissions", path.display()))
+}
+
+fn write(request: &Request) -> Result<(), Failure> {
+    let home =
+        std::path::absolute(files::parent_of(&request.config)).map_err(|error| cannot(&request.config, &error))?;
+    let layout = match &request.from_dev {
+        Some(data) => taken_over(data)?,
+        None => fresh(&home),
+    };
+    for directory in [&home, &layout.data, &layout.layers, &layout.uploads] {
+        files::create_private_dir(directory).map_err(|error| cannot(directory, &error))?;
+    }
+    dev::ensure_certificate(&layout.cert, &layout.key, None, &Clock::system()).map_err(Failure::refused)?;
+    let text = text(&layout)?;
+    // Last, so that a configuration that is there is complete.
+    let written =
+        files::write_new(&request.config, text.as_bytes(), 0o640).map_err(|error| cannot(&request.config, &error))?;
+    if written {
+        println!("wrote {}; data in {}", request.config.display(), layout.data.display());
+        println!(
+            "the certificate {} is self-signed; put your own in its place, it is taken over at once",
+            layout.cert.display()
+        );
+    }
+    Ok(())
+}
+
+/// Data beside the configuration, the certificate in `certs/`.
+fn fresh(home: &Path) -> Layout {
+    let certs = home.join("certs");
+    Layout {
+        data: home.to_owned(),
+        database: home.join("mcr.db"),
+        layers: home.join("layers"),
+        uploads: home.join("uploads"),
+        cert: certs.join("cert.pem"),
+        key: certs.join("key.pem"),
+        admin: home.join("dev-admin.json"),
+    }
+}
+
+/// The data of a development registry, which must be one.
+fn taken_over(data: &Path) -> Result<Layout, Failure> {
+    let layout = Layout::of(data).map_err(|error| cannot(data, &error))?;
+    match files::exists(&layout.database) {
+        Ok(true) => Ok(layout),
+        Ok(false) => Err(Failure::refused(format!(
+            "{} holds no mcr.db; name the --data directory of a `mcrsrv server --dev` that ran",
+            layout.data.display()
+        ))),
+        Err(error) => Err(cannot(&layout.database, &error)),
+    }
+}
+
+fn text(layout: &Layout) -> Result<String, Failure> {
+    let path = |path: &Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            Failure::refused(format!("{}: a configuration can name only UTF-8 paths; use another", path.display()))
+        })
+    };
+    let chosen: Vec<Chosen<'_>> = vec![
+        ("server.listen_addr", dev::LISTEN.to_owned()),
+        ("server.tls_cert", path(&layout.cert)?),
+        ("server.tls_key", path(&layout.key)?),
+        ("database.path", path(&layout.database)?),
+        ("storage.layers_path", path(&layout.layers)?),
+        ("storage.uploads_path", path(&layout.uploads)?),
+        ("auth.mode", "none".to_owned()),
+    ];
+    let opening = "Configuration of mcrsrv. Commented keys show their default.\nCheck a change with: mcrsrv check-config --config FILE";
+    Ok(annotated(opening, &chosen))
+}
+
+#[cfg(test)]
+mod tests;
