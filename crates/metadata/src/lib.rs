@@ -1,1 +1,128 @@
-//! (see the crate description)
+//! Rows: repositories, manifests, edges, tags and their history, blobs, findings, audit. The one home of SQL; never a file's meaning, HTTP or a policy.
+//!
+//! Reads run on the calling thread, each in a short transaction of its own. Writes are queued to one thread, which
+//! puts waiting ones into one transaction and answers them when it is durable; what they check inside it is the
+//! last word, since nobody else writes.
+
+mod audit;
+mod blobs;
+mod catalog;
+mod closure;
+mod commit;
+mod connection;
+mod damage;
+mod delete;
+mod edges;
+mod error;
+mod findings;
+mod job;
+mod links;
+mod manifests;
+mod migrate;
+mod readers;
+mod references;
+mod referrers;
+mod repeats;
+mod repositories;
+mod requests;
+mod rows;
+mod sql;
+mod states;
+mod summary;
+mod tagging;
+mod tags;
+mod wal;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use audit::{AuditCheck, AuditEvent};
+pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
+pub use damage::MAX_DAMAGE;
+pub use delete::MAX_HOLDERS;
+pub use error::Error;
+pub use job::Done;
+pub use migrate::SCHEMA;
+pub use requests::{
+    CommitManifest, CommitOutcome, Content, DeleteBlob, DeleteManifest, DeleteOutcome, DeleteTag, Holder, MountBlob,
+    RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagMove,
+};
+pub use rows::{
+    Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,
+    ReferrerRow, Summary,
+};
+pub use writer::WRITE_QUEUE;
+
+use job::Job;
+use readers::Readers;
+use repeats::Repeats;
+use writer::Writer;
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Connections that read, each with a page cache of 1 MiB. They are opened when first needed.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { readers: 3 }
+    }
+}
+
+/// The registry's database: one writer, several readers.
+pub struct Metadata {
+    readers: Readers,
+    repeats: Arc<Repeats>,
+    writer: Writer,
+    new: bool,
+}
+
+impl Metadata {
+    /// Opens the database at `path`, makes it (for its owner alone, in a directory that exists) where it is not
+    /// there, and migrates it, whole or not at all. The caller holds the lock on the data directory.
+    ///
+    /// # Errors
+    /// `NotOurs` and `NewerSchema`, which change nothing; else whatever the files answer.
+    pub fn open(path: &Path, options: Options) -> Result<Self, Error> {
+        let (connection, new) = connection::open_first(path)?;
+        let repeats = Arc::new(Repeats::default());
+        let writer = Writer::start(path.to_owned(), connection, Arc::clone(&repeats))?;
+        Ok(Self { readers: Readers::new(path, options.readers), repeats, writer, new })
+    }
+
+    /// Whether this call of [`open`](Self::open) made the schema.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.new
+    }
+
+    /// Why the last write transaction failed, for health and metrics; none once one has succeeded again.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.writer.trouble()
+    }
+
+    /// Finishes what is queued, copies the write-ahead log into the database and closes it. Dropping does the same.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    /// Queues a write, waiting for a place in the queue if it is full.
+    fn submit(&self, job: Job) {
+        self.writer.submit(job);
+    }
+}
+
+impl Drop for Metadata {
+    fn drop(&mut self) {
+        // Readers first: the writer's last checkpoint can then copy everything.
+        self.readers.close();
+        self.writer.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;
