@@ -2,6 +2,7 @@
 //! Knows nothing of which server it is.
 
 use std::{
+    env,
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -22,11 +23,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How many last lines of a log an error shows.
 const LOG_LINES: usize = 15;
 
-/// `program` as a command whose process the kernel ends when this one dies, however it dies.
+/// `program` as a command whose process the kernel ends when this one dies, however it dies, and whose environment
+/// is empty but for `PATH`: what this shell sets (`GOGC`, `MCR_…`) must not tune a server.
 /// `setpriv` replaces itself by the program, so the child's pid is the program's.
 pub(crate) fn command(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]).arg(program);
+    command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
     command.stdin(Stdio::null());
     command
 }
