@@ -32,18 +32,9 @@ impl fmt::Display for Platform {
     /// `os/architecture[/variant]`, as clients take it after `--platform`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let or_unknown = |text: &str| {
-            if text.is_empty() {
-                "unknown".to_owned()
-            } else {
-                text.to_owned()
-            }
+            if text.is_empty() { "unknown".to_owned() } else { text.to_owned() }
         };
-        write!(
-            formatter,
-            "{}/{}",
-            or_unknown(&self.os),
-            or_unknown(&self.architecture)
-        )?;
+        write!(formatter, "{}/{}", or_unknown(&self.os), or_unknown(&self.architecture))?;
         match self.variant.as_deref() {
             None | Some("") => Ok(()),
             Some(variant) => write!(formatter, "/{variant}"),
@@ -127,16 +118,7 @@ impl<'de> Deserialize<'de> for Descriptor {
 
 struct DescriptorVisitor;
 
-const KEYS: KeyOf = KeyOf(&[
-    "mediaType",
-    "digest",
-    "size",
-    "platform",
-    "artifactType",
-    "annotations",
-    "data",
-    "urls",
-]);
+const KEYS: KeyOf = KeyOf(&["mediaType", "digest", "size", "platform", "artifactType", "annotations", "data", "urls"]);
 
 impl<'de> Visitor<'de> for DescriptorVisitor {
     type Value = Descriptor;
@@ -146,17 +128,10 @@ impl<'de> Visitor<'de> for DescriptorVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Descriptor, A::Error> {
-        let (mut media_type, mut digest, mut size) = (
-            Slot::<String>::default(),
-            Slot::default(),
-            Slot::<Size>::default(),
-        );
+        let (mut media_type, mut digest, mut size) =
+            (Slot::<String>::default(), Slot::default(), Slot::<Size>::default());
         let (mut platform, mut artifact_type) = (Slot::default(), Slot::<String>::default());
-        let (mut notes, mut data, mut urls) = (
-            Slot::<Annotations>::default(),
-            Slot::default(),
-            Slot::default(),
-        );
+        let (mut notes, mut data, mut urls) = (Slot::<Annotations>::default(), Slot::default(), Slot::default());
         while let Some(key) = map.next_key_seed(KEYS)? {
             match key {
                 Some(key @ "mediaType") => media_type.fill(key, &mut map)?,
@@ -172,13 +147,8 @@ impl<'de> Visitor<'de> for DescriptorVisitor {
         }
         Ok(Descriptor {
             media_type: media_type.value().unwrap_or_default(),
-            digest: digest
-                .value()
-                .ok_or_else(|| A::Error::missing_field("digest"))?,
-            size: size
-                .value()
-                .ok_or_else(|| A::Error::missing_field("size"))?
-                .0,
+            digest: digest.value().ok_or_else(|| A::Error::missing_field("digest"))?,
+            size: size.value().ok_or_else(|| A::Error::missing_field("size"))?.0,
             platform: platform.value(),
             artifact_type: artifact_type.value().filter(|text| !text.is_empty()),
             annotations: notes.value().unwrap_or_default().0,

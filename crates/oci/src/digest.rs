@@ -66,9 +66,7 @@ pub enum DigestError {
     #[error("the digest algorithm `{0}` is not supported; use sha256 or sha512")]
     UnsupportedAlgorithm(String),
     /// Not the form `algorithm:hex`, or not the digits the algorithm has.
-    #[error(
-        "`{0}` is not a digest; expected sha256: and 64 or sha512: and 128 lower-case hex digits"
-    )]
+    #[error("`{0}` is not a digest; expected sha256: and 64 or sha512: and 128 lower-case hex digits")]
     Malformed(String),
 }
 
@@ -91,20 +89,10 @@ impl Digest {
         let (name, encoded) = text.split_once(':').ok_or_else(malformed)?;
         let Some(algorithm) = Algorithm::parse(name) else {
             let foreign = is_algorithm_name(name) && is_encoded(encoded);
-            return Err(if foreign {
-                DigestError::UnsupportedAlgorithm(excerpt(name))
-            } else {
-                malformed()
-            });
+            return Err(if foreign { DigestError::UnsupportedAlgorithm(excerpt(name)) } else { malformed() });
         };
-        let hex = encoded
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && encoded.len() == algorithm.hex_len() {
-            Ok(Self(text.into()))
-        } else {
-            Err(malformed())
-        }
+        let hex = encoded.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if hex && encoded.len() == algorithm.hex_len() { Ok(Self(text.into())) } else { Err(malformed()) }
     }
 
     /// The digest of `bytes`.
@@ -125,11 +113,7 @@ impl Digest {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         // The constructors let no third algorithm in.
-        if self.0.starts_with("sha512:") {
-            Algorithm::Sha512
-        } else {
-            Algorithm::Sha256
-        }
+        if self.0.starts_with("sha512:") { Algorithm::Sha512 } else { Algorithm::Sha256 }
     }
 
     /// The hex digits after the colon.
@@ -149,12 +133,7 @@ text_newtype!(Digest, DigestError, "a digest");
 
 /// image-spec: `algorithm-component [ ("+" | "." | "_" | "-") algorithm-component ]*`, components of `[a-z0-9]+`.
 fn is_algorithm_name(name: &str) -> bool {
-    let component = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
-    };
+    let component = |part: &str| !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
     name.split(['+', '.', '_', '-']).all(component)
 }
 

@@ -93,10 +93,7 @@ impl ErrorCode {
             | Self::SizeInvalid => 400,
             Self::Unauthorized => 401,
             Self::Denied => 403,
-            Self::BlobUnknown
-            | Self::BlobUploadUnknown
-            | Self::ManifestUnknown
-            | Self::NameUnknown => 404,
+            Self::BlobUnknown | Self::BlobUploadUnknown | Self::ManifestUnknown | Self::NameUnknown => 404,
             Self::Unsupported => 405,
             Self::TooManyRequests => 429,
             Self::Unknown => 500,

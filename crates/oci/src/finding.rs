@@ -147,8 +147,7 @@ impl Finding {
     /// A finding about what `descriptor` names.
     #[must_use]
     pub fn about(kind: FindingKind, descriptor: &Descriptor) -> Self {
-        let media_type =
-            Some(descriptor.media_type.clone()).filter(|media_type| !media_type.is_empty());
+        let media_type = Some(descriptor.media_type.clone()).filter(|media_type| !media_type.is_empty());
         Self {
             digest: Some(descriptor.digest.clone()),
             media_type,

@@ -14,6 +14,11 @@ pub(crate) const DEPTH_MAX: usize = 100;
 
 /// Whether brackets and braces outside of texts nest no deeper than [`DEPTH_MAX`]; says nothing about anything else.
 pub(crate) fn is_shallow(json: &str) -> bool {
+    // Counting is several times faster than looking, and says enough for most manifests.
+    json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= DEPTH_MAX || nests_shallow(json)
+}
+
+fn nests_shallow(json: &str) -> bool {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {
@@ -49,9 +54,7 @@ impl<T> Slot<T> {
         T: Deserialize<'de>,
     {
         if self.0.is_some() {
-            return Err(A::Error::custom(format_args!(
-                "the key `{name}` is given twice"
-            )));
+            return Err(A::Error::custom(format_args!("the key `{name}` is given twice")));
         }
         self.0 = Some(map.next_value()?);
         Ok(())
@@ -88,9 +91,7 @@ impl Visitor<'_> for KeyOf {
         }
         match self.0.iter().find(|known| looks_like(key, known)) {
             None => Ok(None),
-            Some(known) => Err(E::custom(format_args!(
-                "a key that some clients would read as `{known}`"
-            ))),
+            Some(known) => Err(E::custom(format_args!("a key that some clients would read as `{known}`"))),
         }
     }
 }
@@ -125,19 +126,11 @@ impl Visitor<'_> for SizeVisitor {
 
     fn visit_u64<E: Error>(self, size: u64) -> Result<u64, E> {
         let fits = i64::try_from(size).is_ok();
-        if fits {
-            Ok(size)
-        } else {
-            Err(E::invalid_value(
-                serde::de::Unexpected::Unsigned(size),
-                &self,
-            ))
-        }
+        if fits { Ok(size) } else { Err(E::invalid_value(serde::de::Unexpected::Unsigned(size), &self)) }
     }
 
     fn visit_i64<E: Error>(self, size: i64) -> Result<u64, E> {
-        u64::try_from(size)
-            .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(size), &self))
+        u64::try_from(size).map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(size), &self))
     }
 }
 

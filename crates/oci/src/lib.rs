@@ -16,8 +16,6 @@ pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error_code::ErrorCode;
 pub use finding::{Finding, FindingKind};
-pub use manifest::{
-    Edge, EdgeKind, EdgeTarget, MANIFEST_MAX, Manifest, ManifestError, ManifestKind,
-};
+pub use manifest::{Edge, EdgeKind, EdgeTarget, MANIFEST_MAX, Manifest, ManifestError, ManifestKind};
 pub use name::{NAME_MAX, NameError, RepositoryName};
 pub use reference::{Reference, ReferenceError, TAG_MAX, Tag, TagError};

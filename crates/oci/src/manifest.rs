@@ -55,13 +55,9 @@ impl Manifest {
     /// [`ManifestError`], whose text names the descriptor or key that is wrong and whose code is the one to answer.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, ManifestError> {
         if bytes.len() > MANIFEST_MAX {
-            return Err(ManifestError::TooLarge {
-                length: bytes.len(),
-            });
+            return Err(ManifestError::TooLarge { length: bytes.len() });
         }
-        let content_type = content_type
-            .map(strip_parameters)
-            .filter(|text| !text.is_empty());
+        let content_type = content_type.map(strip_parameters).filter(|text| !text.is_empty());
         if content_type.is_some_and(media_type::is_schema1) {
             return Err(ManifestError::Schema1);
         }
@@ -69,33 +65,14 @@ impl Manifest {
         let warnings = warnings(&wire);
         check::schema_version(&wire)?;
         let media_type = check::media_type(&wire, content_type)?;
-        let kind = if media_type::is_index(&media_type) {
-            ManifestKind::Index
-        } else {
-            ManifestKind::Image
-        };
+        let kind = if media_type::is_index(&media_type) { ManifestKind::Index } else { ManifestKind::Image };
         check::shape(&wire, kind)?;
         let artifact_type = artifact_type(&wire, kind);
-        let Wire {
-            config,
-            layers,
-            manifests,
-            subject,
-            annotations,
-            ..
-        } = wire;
+        let Wire { config, layers, manifests, subject, annotations, .. } = wire;
         let edges = edges(kind, config, layers, manifests)?;
         check::data(&edges, subject.as_ref())?;
         check::sizes(&edges)?;
-        Ok(Self {
-            media_type,
-            kind,
-            edges,
-            subject,
-            artifact_type,
-            annotations,
-            warnings,
-        })
+        Ok(Self { media_type, kind, edges, subject, artifact_type, annotations, warnings })
     }
 }
 
@@ -105,14 +82,10 @@ fn warnings(wire: &Wire) -> Vec<String> {
     if wire.schema_version.is_none() {
         warnings.push("the manifest has no schemaVersion; image-spec requires 2".to_owned());
     }
-    let empty_config = wire
-        .config
-        .as_ref()
-        .is_some_and(|config| config.media_type == media_type::OCI_EMPTY);
+    let empty_config = wire.config.as_ref().is_some_and(|config| config.media_type == media_type::OCI_EMPTY);
     if empty_config && wire.artifact_type.is_none() {
         // image-spec, manifest.md, on artifactType.
-        warnings
-            .push("artifactType must be set where config.mediaType is the empty type".to_owned());
+        warnings.push("artifactType must be set where config.mediaType is the empty type".to_owned());
     }
     warnings
 }
@@ -120,9 +93,7 @@ fn warnings(wire: &Wire) -> Vec<String> {
 /// distribution-spec, "Listing Referrers": `artifactType`, else for an image the media type of its config.
 fn artifact_type(wire: &Wire, kind: ManifestKind) -> Option<String> {
     let config = wire.config.as_ref().filter(|_| kind == ManifestKind::Image);
-    let fallback = config
-        .map(|config| config.media_type.clone())
-        .filter(|text| !text.is_empty());
+    let fallback = config.map(|config| config.media_type.clone()).filter(|text| !text.is_empty());
     wire.artifact_type.clone().or(fallback)
 }
 
@@ -134,21 +105,14 @@ fn edges(
     manifests: Option<Vec<Descriptor>>,
 ) -> Result<Vec<Edge>, ManifestError> {
     let all = |kind, list: Option<Vec<_>>| {
-        list.unwrap_or_default()
-            .into_iter()
-            .map(move |descriptor| Edge { kind, descriptor })
+        list.unwrap_or_default().into_iter().map(move |descriptor| Edge { kind, descriptor })
     };
     match kind {
         ManifestKind::Index => Ok(all(EdgeKind::Child, manifests).collect()),
         ManifestKind::Image => {
             let config = config.ok_or(ManifestError::NoConfig)?;
-            let config = Edge {
-                kind: EdgeKind::Config,
-                descriptor: config,
-            };
-            Ok(std::iter::once(config)
-                .chain(all(EdgeKind::Layer, layers))
-                .collect())
+            let config = Edge { kind: EdgeKind::Config, descriptor: config };
+            Ok(std::iter::once(config).chain(all(EdgeKind::Layer, layers)).collect())
         }
     }
 }

@@ -32,10 +32,8 @@ pub const DOCKER_SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.man
 pub const OCTET_STREAM: &str = "application/octet-stream";
 
 /// Layers that need not be here (image-spec, layer.md, "Non-Distributable Layers"), by the beginning of their type.
-const NON_DISTRIBUTABLE: [&str; 2] = [
-    "application/vnd.oci.image.layer.nondistributable.",
-    "application/vnd.docker.image.rootfs.foreign.",
-];
+const NON_DISTRIBUTABLE: [&str; 2] =
+    ["application/vnd.oci.image.layer.nondistributable.", "application/vnd.docker.image.rootfs.foreign."];
 
 /// Whether it is an index or a manifest list: its edges are children.
 #[must_use]
@@ -58,27 +56,19 @@ pub fn is_manifest(media_type: &str) -> bool {
 /// Whether a layer of this type may be absent: judged by the type, never by `urls`.
 #[must_use]
 pub fn is_non_distributable(media_type: &str) -> bool {
-    NON_DISTRIBUTABLE
-        .iter()
-        .any(|prefix| media_type.starts_with(prefix))
+    NON_DISTRIBUTABLE.iter().any(|prefix| media_type.starts_with(prefix))
 }
 
 /// Whether it is a docker manifest of schema 1, which is refused.
 #[must_use]
 pub fn is_schema1(media_type: &str) -> bool {
-    matches!(
-        strip_parameters(media_type),
-        DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED
-    )
+    matches!(strip_parameters(media_type), DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED)
 }
 
 /// `media_type` without parameters (`; charset=…`) and without the blanks around it.
 #[must_use]
 pub fn strip_parameters(media_type: &str) -> &str {
-    media_type
-        .split_once(';')
-        .map_or(media_type, |(essence, _)| essence)
-        .trim()
+    media_type.split_once(';').map_or(media_type, |(essence, _)| essence).trim()
 }
 
 #[cfg(test)]

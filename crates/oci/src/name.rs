@@ -52,10 +52,7 @@ impl RepositoryName {
         }
         match text.split('/').find(|component| !is_component(component)) {
             None => Ok(Self(text.into())),
-            Some(wrong) => Err(NameError::Malformed {
-                name: excerpt(text),
-                component: excerpt(wrong),
-            }),
+            Some(wrong) => Err(NameError::Malformed { name: excerpt(text), component: excerpt(wrong) }),
         }
     }
 
@@ -71,9 +68,7 @@ text_newtype!(RepositoryName, NameError, "a repository name");
 /// Whether `component` is runs of `[a-z0-9]` with one separator between each two.
 fn is_component(component: &str) -> bool {
     let alphanumeric = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
-    let runs = component
-        .as_bytes()
-        .chunk_by(|one, two| alphanumeric(one) == alphanumeric(two));
+    let runs = component.as_bytes().chunk_by(|one, two| alphanumeric(one) == alphanumeric(two));
     // Runs of letters and runs of separators alternate; the first and the last must be of letters.
     let mut letters = false;
     for run in runs {

@@ -34,12 +34,7 @@ pub fn parse_range(header: &str, len: u64) -> RangeAnswer {
     let Some((first, last)) = set.trim().split_once('-') else {
         return RangeAnswer::Whole;
     };
-    match (
-        first.is_empty(),
-        saturating(first),
-        last.is_empty(),
-        saturating(last),
-    ) {
+    match (first.is_empty(), saturating(first), last.is_empty(), saturating(last)) {
         (true, _, false, Some(suffix)) => last_bytes(suffix, len),
         (false, Some(start), true, _) => from_to(start, u64::MAX, len),
         (false, Some(start), false, Some(end)) => from_to(start, end, len),
@@ -49,10 +44,7 @@ pub fn parse_range(header: &str, len: u64) -> RangeAnswer {
 
 fn from_to(start: u64, end: u64, len: u64) -> RangeAnswer {
     match len.checked_sub(1) {
-        Some(last) if start <= last && start <= end => RangeAnswer::Single {
-            start,
-            end_inclusive: end.min(last),
-        },
+        Some(last) if start <= last && start <= end => RangeAnswer::Single { start, end_inclusive: end.min(last) },
         _ => RangeAnswer::Unsatisfiable,
     }
 }
@@ -62,10 +54,7 @@ fn last_bytes(suffix: u64, len: u64) -> RangeAnswer {
         (0, _) => RangeAnswer::Unsatisfiable,
         // Satisfiable, says RFC 9110, but there is no byte that a Content-Range could name.
         (_, None) => RangeAnswer::Whole,
-        (_, Some(last)) => RangeAnswer::Single {
-            start: len.saturating_sub(suffix),
-            end_inclusive: last,
-        },
+        (_, Some(last)) => RangeAnswer::Single { start: len.saturating_sub(suffix), end_inclusive: last },
     }
 }
 
@@ -115,13 +104,8 @@ impl ContentRangeError {
 /// [`ContentRangeError`] where it is malformed (offsets above 2⁶³−1 included), reversed, or beyond its own total.
 pub fn parse_content_range(header: &str) -> Result<(u64, u64), ContentRangeError> {
     let header = header.trim();
-    let http = header
-        .split_once(' ')
-        .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
-    let (range, total) = match http
-        .map_or(header, |(_, rest)| rest.trim_start())
-        .split_once('/')
-    {
+    let http = header.split_once(' ').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
+    let (range, total) = match http.map_or(header, |(_, rest)| rest.trim_start()).split_once('/') {
         Some((range, "*")) => (range, None),
         Some((range, total)) => (range, Some(offset(total)?)),
         None => (http.map_or(header, |(_, rest)| rest.trim_start()), None),
@@ -136,9 +120,7 @@ pub fn parse_content_range(header: &str) -> Result<(u64, u64), ContentRangeError
 }
 
 fn offset(digits: &str) -> Result<u64, ContentRangeError> {
-    saturating(digits)
-        .filter(|offset| *offset <= OFFSET_MAX)
-        .ok_or(ContentRangeError::Malformed)
+    saturating(digits).filter(|offset| *offset <= OFFSET_MAX).ok_or(ContentRangeError::Malformed)
 }
 
 #[cfg(test)]

@@ -15,9 +15,7 @@ pub struct Tag(Arc<str>);
 
 /// Why a text is no tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a tag; expected 1 to {TAG_MAX} of a-z A-Z 0-9 _ . - that begin with neither a dot nor a dash"
-)]
+#[error("`{0}` is not a tag; expected 1 to {TAG_MAX} of a-z A-Z 0-9 _ . - that begin with neither a dot nor a dash")]
 pub struct TagError(String);
 
 impl TagError {
@@ -35,10 +33,7 @@ impl Tag {
     /// # Errors
     /// [`TagError`] where it is not of the form above.
     pub fn parse(text: &str) -> Result<Self, TagError> {
-        let first = text
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let rest = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         if first && text.len() <= TAG_MAX && text.bytes().all(rest) {
             Ok(Self(text.into()))
@@ -93,11 +88,7 @@ impl Reference {
     /// # Errors
     /// [`ReferenceError`] of the kind that was meant.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
-        if text.contains(':') {
-            Ok(Self::Digest(Digest::parse(text)?))
-        } else {
-            Ok(Self::Tag(Tag::parse(text)?))
-        }
+        if text.contains(':') { Ok(Self::Digest(Digest::parse(text)?)) } else { Ok(Self::Tag(Tag::parse(text)?)) }
     }
 
     /// The text it was read from.

@@ -23,11 +23,7 @@ fn cut(text: &str, max: usize) -> String {
             short.push('…');
             break;
         }
-        short.push(if character.is_control() {
-            ' '
-        } else {
-            character
-        });
+        short.push(if character.is_control() { ' ' } else { character });
     }
     short
 }
@@ -74,10 +70,7 @@ macro_rules! text_newtype {
                 impl serde::de::Visitor<'_> for Text {
                     type Value = $type;
 
-                    fn expecting(
-                        &self,
-                        formatter: &mut std::fmt::Formatter<'_>,
-                    ) -> std::fmt::Result {
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         formatter.write_str($expected)
                     }
 

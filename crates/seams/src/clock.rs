@@ -22,9 +22,7 @@ impl Clock {
     /// A clock that stands at `ms` (Unix milliseconds) until it is told otherwise. For tests.
     #[must_use]
     pub fn fixed(ms: i64) -> Self {
-        Self {
-            fixed: Some(Arc::new(AtomicI64::new(ms))),
-        }
+        Self { fixed: Some(Arc::new(AtomicI64::new(ms))) }
     }
 
     /// Sets a fixed clock to `ms` (Unix milliseconds); the system's clock is left alone.
@@ -65,11 +63,7 @@ fn system_ms() -> i64 {
 /// A time outside the years that RFC 3339 knows is given as the nearest one inside.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
-    let nearest = if ms < 0 {
-        jiff::Timestamp::MIN
-    } else {
-        jiff::Timestamp::MAX
-    };
+    let nearest = if ms < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(nearest);
     format!("{time:.3}")
 }

@@ -38,10 +38,7 @@ pub fn point(name: &'static str) -> io::Result<()> {
     match plan() {
         None => Ok(()),
         Some(Ok(plan)) => plan.strike(name).map_or(Ok(()), act),
-        Some(Err(message)) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            message.as_str(),
-        )),
+        Some(Err(message)) => Err(io::Error::new(io::ErrorKind::InvalidInput, message.as_str())),
     }
 }
 

@@ -30,10 +30,7 @@ pub fn random_hex(bytes: usize) -> io::Result<String> {
 
 fn fill(bytes: &mut [u8]) -> io::Result<()> {
     getrandom::fill(bytes).map_err(|error| {
-        error.raw_os_error().map_or_else(
-            || io::Error::other(error.to_string()),
-            io::Error::from_raw_os_error,
-        )
+        error.raw_os_error().map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error)
     })
 }
 

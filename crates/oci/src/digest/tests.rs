@@ -33,20 +33,9 @@ const VECTORS: [(&str, &str, &str); 4] = [
 #[test]
 fn published_vectors_hold() {
     for (message, sha256, sha512) in VECTORS {
-        assert_eq!(
-            Digest::of(Algorithm::Sha256, message.as_bytes()).hex(),
-            sha256,
-            "{message}"
-        );
-        assert_eq!(
-            Digest::of(Algorithm::Sha512, message.as_bytes()).hex(),
-            sha512,
-            "{message}"
-        );
-        assert_eq!(
-            Digest::sha256(message.as_bytes()).as_str(),
-            format!("sha256:{sha256}")
-        );
+        assert_eq!(Digest::of(Algorithm::Sha256, message.as_bytes()).hex(), sha256, "{message}");
+        assert_eq!(Digest::of(Algorithm::Sha512, message.as_bytes()).hex(), sha512, "{message}");
+        assert_eq!(Digest::sha256(message.as_bytes()).as_str(), format!("sha256:{sha256}"));
     }
 }
 
@@ -57,10 +46,7 @@ fn a_million_letters_in_uneven_pieces_hash_as_published() {
     for piece in letters.chunks(977) {
         hasher.update(piece);
     }
-    assert_eq!(
-        hasher.finish().hex(),
-        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
-    );
+    assert_eq!(hasher.finish().hex(), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 #[test]
@@ -78,10 +64,7 @@ fn parts_are_told_apart() {
     let digest = Digest::of(Algorithm::Sha512, b"");
     assert_eq!(digest.algorithm(), Algorithm::Sha512);
     assert_eq!(digest.hex().len(), Algorithm::Sha512.hex_len());
-    assert_eq!(
-        Digest::parse(EMPTY_256).unwrap().algorithm(),
-        Algorithm::Sha256
-    );
+    assert_eq!(Digest::parse(EMPTY_256).unwrap().algorithm(), Algorithm::Sha256);
 }
 
 #[test]
@@ -107,10 +90,7 @@ fn what_is_not_exact_is_malformed() {
         "+:abc",
     ];
     for text in wrong {
-        assert!(
-            matches!(Digest::parse(text), Err(DigestError::Malformed(_))),
-            "{text}"
-        );
+        assert!(matches!(Digest::parse(text), Err(DigestError::Malformed(_))), "{text}");
     }
 }
 
@@ -119,14 +99,8 @@ fn other_algorithms_are_named() {
     for (text, name) in [
         ("md5:d41d8cd98f00b204e9800998ecf8427e", "md5"),
         ("sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "sha1"),
-        (
-            "sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564",
-            "sha256+b64u",
-        ),
-        (
-            "multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8",
-            "multihash+base58",
-        ),
+        ("sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564", "sha256+b64u"),
+        ("multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8", "multihash+base58"),
     ] {
         let error = Digest::parse(text).unwrap_err();
         assert_eq!(error, DigestError::UnsupportedAlgorithm(name.to_owned()));
@@ -136,19 +110,14 @@ fn other_algorithms_are_named() {
 
 #[test]
 fn messages_stay_short_and_on_one_line() {
-    let error = Digest::parse(&format!("sha256:\n{}", "é".repeat(10_000)))
-        .unwrap_err()
-        .to_string();
+    let error = Digest::parse(&format!("sha256:\n{}", "é".repeat(10_000))).unwrap_err().to_string();
     assert!(error.len() < 400 && !error.contains('\n'), "{error}");
 }
 
 #[test]
 fn json_is_the_plain_text() {
     let digest: Digest = serde_json::from_str(&format!("\"{EMPTY_256}\"")).unwrap();
-    assert_eq!(
-        serde_json::to_string(&digest).unwrap(),
-        format!("\"{EMPTY_256}\"")
-    );
+    assert_eq!(serde_json::to_string(&digest).unwrap(), format!("\"{EMPTY_256}\""));
     assert!(serde_json::from_str::<Digest>("\"sha256:0\"").is_err());
     assert!(serde_json::from_str::<Digest>("null").is_err());
 }

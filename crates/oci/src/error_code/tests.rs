@@ -32,14 +32,7 @@ fn every_code_of_the_specification_is_here() {
 
 #[test]
 fn every_status_is_an_error() {
-    assert!(
-        ErrorCode::ALL
-            .into_iter()
-            .all(|code| (400..600).contains(&code.default_status()))
-    );
+    assert!(ErrorCode::ALL.into_iter().all(|code| (400..600).contains(&code.default_status())));
     assert_eq!(ErrorCode::ManifestBlobUnknown.default_status(), 400);
-    assert_eq!(
-        serde_json::to_string(&ErrorCode::TooManyRequests).unwrap(),
-        "\"TOOMANYREQUESTS\""
-    );
+    assert_eq!(serde_json::to_string(&ErrorCode::TooManyRequests).unwrap(), "\"TOOMANYREQUESTS\"");
 }

@@ -16,25 +16,16 @@ fn kinds_are_written_alike_everywhere() {
 #[test]
 fn absent_keys_are_left_out() {
     let finding = Finding::new(FindingKind::Unreachable);
-    assert_eq!(
-        serde_json::to_string(&finding).unwrap(),
-        r#"{"kind":"unreachable"}"#
-    );
-    assert_eq!(
-        serde_json::from_str::<Finding>(r#"{"kind":"unreachable"}"#).unwrap(),
-        finding
-    );
+    assert_eq!(serde_json::to_string(&finding).unwrap(), r#"{"kind":"unreachable"}"#);
+    assert_eq!(serde_json::from_str::<Finding>(r#"{"kind":"unreachable"}"#).unwrap(), finding);
 }
 
 #[test]
 fn a_full_finding_is_written_in_the_order_of_the_contract() {
     let (index, child) = (Digest::sha256(b"index"), Digest::sha256(b"child"));
     let mut descriptor = Descriptor::new("text/plain", Digest::sha256(b"layer"), 5);
-    descriptor.platform = Some(Platform {
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
-        ..Platform::default()
-    });
+    descriptor.platform =
+        Some(Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..Platform::default() });
     let finding = Finding {
         repository: Some("infra/ci".to_owned()),
         tag: Some("latest".to_owned()),

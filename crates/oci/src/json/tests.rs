@@ -9,14 +9,8 @@ fn depth_counts_brackets_outside_of_texts() {
     assert!(!is_shallow(&nested(DEPTH_MAX + 1)));
     assert!(!is_shallow(&"{\"a\":".repeat(DEPTH_MAX + 1)));
     assert!(is_shallow(&format!("\"{}\"", "[".repeat(DEPTH_MAX + 1))));
-    assert!(is_shallow(&format!(
-        "\"\\\"{}\"",
-        "[".repeat(DEPTH_MAX + 1)
-    )));
-    assert!(!is_shallow(&format!(
-        "\"\\\\\"{}",
-        "[".repeat(DEPTH_MAX + 1)
-    )));
+    assert!(is_shallow(&format!("\"\\\"{}\"", "[".repeat(DEPTH_MAX + 1))));
+    assert!(!is_shallow(&format!("\"\\\\\"{}", "[".repeat(DEPTH_MAX + 1))));
     assert!(is_shallow(&"[],{},".repeat(1_000)));
 }
 

@@ -15,10 +15,7 @@ use crate::text::excerpt;
 
 /// Docker's schema 1 is refused by name; an absent version is forgiven.
 pub(super) fn schema_version(wire: &Wire) -> Result<(), ManifestError> {
-    let declared_schema1 = wire
-        .media_type
-        .as_deref()
-        .is_some_and(media_type::is_schema1);
+    let declared_schema1 = wire.media_type.as_deref().is_some_and(media_type::is_schema1);
     match wire.schema_version {
         _ if declared_schema1 || wire.fs_layers => Err(ManifestError::Schema1),
         Some(1) => Err(ManifestError::Schema1),
@@ -33,45 +30,26 @@ pub(super) fn media_type(wire: &Wire, content_type: Option<&str>) -> Result<Stri
     let (what, found) = match (declared, content_type) {
         (Some(declared), Some(content_type)) if declared != content_type => {
             let (declared, content_type) = (excerpt(declared), excerpt(content_type));
-            return Err(ManifestError::ContentType {
-                declared,
-                content_type,
-            });
+            return Err(ManifestError::ContentType { declared, content_type });
         }
         (_, Some(content_type)) => ("Content-Type", content_type),
         (Some(declared), None) => ("mediaType", declared),
         (None, None) if wire.manifests.is_some() => ("mediaType", media_type::OCI_INDEX),
-        (None, None) if wire.config.is_some() || wire.layers.is_some() => {
-            ("mediaType", media_type::OCI_MANIFEST)
-        }
+        (None, None) if wire.config.is_some() || wire.layers.is_some() => ("mediaType", media_type::OCI_MANIFEST),
         (None, None) => return Err(ManifestError::NoMediaType),
     };
     let known = media_type::is_manifest(found);
-    if known {
-        Ok(found.to_owned())
-    } else {
-        Err(ManifestError::MediaType {
-            what,
-            found: excerpt(found),
-        })
-    }
+    if known { Ok(found.to_owned()) } else { Err(ManifestError::MediaType { what, found: excerpt(found) }) }
 }
 
 /// An image has no children and an index neither config nor layers: clients differ in which they would follow.
 pub(super) fn shape(wire: &Wire, kind: ManifestKind) -> Result<(), ManifestError> {
     match kind {
-        ManifestKind::Image if wire.manifests.is_some() => Err(ManifestError::Ambiguous {
-            kind: "image",
-            key: "manifests",
-        }),
-        ManifestKind::Index if wire.layers.is_some() => Err(ManifestError::Ambiguous {
-            kind: "index",
-            key: "layers",
-        }),
-        ManifestKind::Index if wire.config.is_some() => Err(ManifestError::Ambiguous {
-            kind: "index",
-            key: "config",
-        }),
+        ManifestKind::Image if wire.manifests.is_some() => {
+            Err(ManifestError::Ambiguous { kind: "image", key: "manifests" })
+        }
+        ManifestKind::Index if wire.layers.is_some() => Err(ManifestError::Ambiguous { kind: "index", key: "layers" }),
+        ManifestKind::Index if wire.config.is_some() => Err(ManifestError::Ambiguous { kind: "index", key: "config" }),
         ManifestKind::Image | ManifestKind::Index => Ok(()),
     }
 }
@@ -81,38 +59,22 @@ pub(super) fn data(edges: &[Edge], subject: Option<&Descriptor>) -> Result<(), M
     for (position, edge) in edges.iter().enumerate() {
         descriptor_data(&edge.descriptor, || place(edge.kind, position))?;
     }
-    subject.map_or(Ok(()), |subject| {
-        descriptor_data(subject, || "subject".to_owned())
-    })
+    subject.map_or(Ok(()), |subject| descriptor_data(subject, || "subject".to_owned()))
 }
 
-fn descriptor_data(
-    descriptor: &Descriptor,
-    what: impl Fn() -> String,
-) -> Result<(), ManifestError> {
+fn descriptor_data(descriptor: &Descriptor, what: impl Fn() -> String) -> Result<(), ManifestError> {
     let Some(data) = &descriptor.data else {
         return Ok(());
     };
-    let wrong = |detail: String| ManifestError::Data {
-        what: what(),
-        detail,
-    };
-    let content = STANDARD
-        .decode(data)
-        .map_err(|error| wrong(format!("not base64: {error}")))?;
+    let wrong = |detail: String| ManifestError::Data { what: what(), detail };
+    let content = STANDARD.decode(data).map_err(|error| wrong(format!("not base64: {error}")))?;
     let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
     if length != descriptor.size {
-        return Err(wrong(format!(
-            "{length} bytes, but the descriptor's size is {}",
-            descriptor.size
-        )));
+        return Err(wrong(format!("{length} bytes, but the descriptor's size is {}", descriptor.size)));
     }
     let computed = Digest::of(descriptor.digest.algorithm(), &content);
     if computed != descriptor.digest {
-        return Err(wrong(format!(
-            "hashes to {computed}, but the descriptor's digest is {}",
-            descriptor.digest
-        )));
+        return Err(wrong(format!("hashes to {computed}, but the descriptor's digest is {}", descriptor.digest)));
     }
     Ok(())
 }
@@ -120,11 +82,7 @@ fn descriptor_data(
 /// A digest has one size. Layers that need not be here are not held to theirs.
 pub(super) fn sizes(edges: &[Edge]) -> Result<(), ManifestError> {
     let mut seen = HashMap::with_capacity(edges.len());
-    for (position, edge) in edges
-        .iter()
-        .enumerate()
-        .filter(|(_, edge)| edge.is_required())
-    {
+    for (position, edge) in edges.iter().enumerate().filter(|(_, edge)| edge.is_required()) {
         let Descriptor { digest, size, .. } = &edge.descriptor;
         match seen.entry(digest) {
             Entry::Vacant(entry) => {

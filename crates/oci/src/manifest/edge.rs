@@ -57,8 +57,7 @@ impl Edge {
     /// checked either. Judged by the media type, never by `urls`.
     #[must_use]
     pub fn is_required(&self) -> bool {
-        !(self.kind == EdgeKind::Layer
-            && media_type::is_non_distributable(&self.descriptor.media_type))
+        !(self.kind == EdgeKind::Layer && media_type::is_non_distributable(&self.descriptor.media_type))
     }
 
     /// What it may lead to.
@@ -66,9 +65,7 @@ impl Edge {
     pub fn target(&self) -> EdgeTarget {
         match self.kind {
             EdgeKind::Config | EdgeKind::Layer => EdgeTarget::Blob,
-            EdgeKind::Child if media_type::is_manifest(&self.descriptor.media_type) => {
-                EdgeTarget::Manifest
-            }
+            EdgeKind::Child if media_type::is_manifest(&self.descriptor.media_type) => EdgeTarget::Manifest,
             EdgeKind::Child => EdgeTarget::Either,
         }
     }

@@ -58,9 +58,7 @@ pub enum ManifestError {
         first_size: u64,
     },
     /// A docker manifest of schema 1.
-    #[error(
-        "docker manifests of schema 1 are not accepted; push with a client that writes schema 2 or OCI"
-    )]
+    #[error("docker manifests of schema 1 are not accepted; push with a client that writes schema 2 or OCI")]
     Schema1,
     /// A `schemaVersion` that is neither 1 nor 2.
     #[error("schemaVersion: {found} is not known; expected 2")]
@@ -69,9 +67,7 @@ pub enum ManifestError {
         found: u64,
     },
     /// A type that is no manifest's.
-    #[error(
-        "{what} `{found}` is not the type of a manifest; known are OCI image manifests and indexes and docker's"
-    )]
+    #[error("{what} `{found}` is not the type of a manifest; known are OCI image manifests and indexes and docker's")]
     MediaType {
         /// Where it stands: `Content-Type` or `mediaType`.
         what: &'static str,
@@ -79,9 +75,7 @@ pub enum ManifestError {
         found: String,
     },
     /// The body says another type than HTTP.
-    #[error(
-        "mediaType is `{declared}`, but the Content-Type is `{content_type}`; they must be equal"
-    )]
+    #[error("mediaType is `{declared}`, but the Content-Type is `{content_type}`; they must be equal")]
     ContentType {
         /// What the body says, shortened.
         declared: String,

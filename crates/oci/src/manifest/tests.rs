@@ -10,10 +10,7 @@ use crate::digest::Digest;
 /// The descriptor of `content` as JSON, with more keys.
 fn described(media_type: &str, content: &[u8], more: &str) -> String {
     let digest = Digest::sha256(content);
-    format!(
-        r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}{more}}}"#,
-        content.len()
-    )
+    format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}{more}}}"#, content.len())
 }
 
 /// A config descriptor.
@@ -33,19 +30,12 @@ fn child(number: u8) -> String {
 
 /// An image manifest with these keys behind the config.
 fn image(more: &str) -> String {
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"{}","config":{}{more}}}"#,
-        media_type::OCI_MANIFEST,
-        config()
-    )
+    format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":{}{more}}}"#, media_type::OCI_MANIFEST, config())
 }
 
 /// An index with these keys.
 fn index(more: &str) -> String {
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"{}"{more}}}"#,
-        media_type::OCI_INDEX
-    )
+    format!(r#"{{"schemaVersion":2,"mediaType":"{}"{more}}}"#, media_type::OCI_INDEX)
 }
 
 /// Reads what is expected to be accepted, without a content type.

@@ -29,34 +29,33 @@ pub(super) struct Wire {
 /// Reads the bytes; the error names the place.
 pub(super) fn read(bytes: &[u8]) -> Result<Wire, ManifestError> {
     let json = |detail: String| ManifestError::Json { detail };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| json(format!("not UTF-8 from byte {}", error.valid_up_to())))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| json(format!("not UTF-8 from byte {}", error.valid_up_to())))?;
     if !json::is_shallow(text) {
-        return Err(json(format!(
-            "nested deeper than {} levels",
-            json::DEPTH_MAX
-        )));
+        return Err(json(format!("nested deeper than {} levels", json::DEPTH_MAX)));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let wire =
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| named(&error))?;
-    deserializer.end().map_err(|error| json(detail(&error)))?;
-    Ok(wire)
+    let wire = Wire::deserialize(&mut deserializer);
+    wire.and_then(|wire| deserializer.end().map(|()| wire)).map_err(|error| named(&error, text))
 }
 
 /// The error for what went wrong: broken JSON is that and nothing else, else the place tells.
-fn named(error: &serde_path_to_error::Error<serde_json::Error>) -> ManifestError {
-    let (what, detail) = (written(error.path()), detail(error.inner()));
-    if what.is_empty() || !error.inner().is_data() {
+fn named(error: &serde_json::Error, text: &str) -> ManifestError {
+    let (what, detail) = (place(text), detail(error));
+    if what.is_empty() || !error.is_data() {
         ManifestError::Json { detail }
-    } else if ["config", "layers", "manifests", "subject"]
-        .iter()
-        .any(|key| what.starts_with(key))
-    {
+    } else if ["config", "layers", "manifests", "subject"].iter().any(|key| what.starts_with(key)) {
         ManifestError::Descriptor { what, detail }
     } else {
         ManifestError::Field { what, detail }
     }
+}
+
+/// Where reading `text` fails. Read again for it, since keeping track of the place doubles the time of every reading.
+fn place(text: &str) -> String {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let again: Result<Wire, _> = serde_path_to_error::deserialize(&mut deserializer);
+    again.err().map_or_else(String::new, |error| written(error.path()))
 }
 
 /// `path` as messages say it: `layers[2]: digest`.
@@ -111,12 +110,8 @@ impl<'de> Visitor<'de> for WireVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire, A::Error> {
         let (mut schema_version, mut media_type) = (Slot::default(), Slot::<String>::default());
         let (mut artifact_type, mut config) = (Slot::<String>::default(), Slot::default());
-        let (mut layers, mut manifests, mut subject) =
-            (Slot::default(), Slot::default(), Slot::default());
-        let (mut notes, mut fs_layers) = (
-            Slot::<Annotations>::default(),
-            Slot::<IgnoredAny>::default(),
-        );
+        let (mut layers, mut manifests, mut subject) = (Slot::default(), Slot::default(), Slot::default());
+        let (mut notes, mut fs_layers) = (Slot::<Annotations>::default(), Slot::<IgnoredAny>::default());
         while let Some(key) = map.next_key_seed(KEYS)? {
             match key {
                 Some(key @ "schemaVersion") => schema_version.fill(key, &mut map)?,

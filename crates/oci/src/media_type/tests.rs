@@ -46,26 +46,15 @@ fn manifests_are_images_or_indexes() {
         ("application/json", false, false),
         ("", false, false),
     ] {
-        let found = (
-            is_index(media_type),
-            is_image(media_type),
-            is_manifest(media_type),
-        );
+        let found = (is_index(media_type), is_image(media_type), is_manifest(media_type));
         assert_eq!(found, (index, image, index || image), "{media_type}");
     }
-    assert!(
-        is_schema1(DOCKER_SCHEMA1)
-            && is_schema1(DOCKER_SCHEMA1_SIGNED)
-            && !is_schema1(DOCKER_MANIFEST)
-    );
+    assert!(is_schema1(DOCKER_SCHEMA1) && is_schema1(DOCKER_SCHEMA1_SIGNED) && !is_schema1(DOCKER_MANIFEST));
 }
 
 #[test]
 fn parameters_are_ignored() {
-    assert_eq!(
-        strip_parameters(" application/json ; charset=utf-8; x=y"),
-        "application/json"
-    );
+    assert_eq!(strip_parameters(" application/json ; charset=utf-8; x=y"), "application/json");
     assert_eq!(strip_parameters(";"), "");
     assert!(is_index(&format!("{OCI_INDEX};charset=utf-8")));
 }

@@ -6,15 +6,7 @@ use super::*;
 
 #[test]
 fn names_of_the_wild_are_accepted() {
-    for name in [
-        "a",
-        "0",
-        "library/alpine",
-        "a.b_c__d-e--f---g/h",
-        "infra/ci",
-        "x/y/z/0.1",
-        "sha256-abc",
-    ] {
+    for name in ["a", "0", "library/alpine", "a.b_c__d-e--f---g/h", "infra/ci", "x/y/z/0.1", "sha256-abc"] {
         assert_eq!(RepositoryName::parse(name).unwrap().as_str(), name);
     }
 }
@@ -45,10 +37,7 @@ fn what_the_grammar_does_not_know_is_refused_and_the_component_named() {
         ("é", "é"),
         ("host:5000/a", "host:5000"),
     ] {
-        let Err(NameError::Malformed {
-            component: found, ..
-        }) = RepositoryName::parse(name)
-        else {
+        let Err(NameError::Malformed { component: found, .. }) = RepositoryName::parse(name) else {
             panic!("{name} was accepted")
         };
         assert_eq!(found, component, "{name}");
@@ -93,10 +82,7 @@ proptest! {
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` taken literally, by stripping from the left.
 fn reference_component(component: &str) -> bool {
-    let word = |text: &str| {
-        text.find(|c: char| !matches!(c, 'a'..='z' | '0'..='9'))
-            .unwrap_or(text.len())
-    };
+    let word = |text: &str| text.find(|c: char| !matches!(c, 'a'..='z' | '0'..='9')).unwrap_or(text.len());
     let mut rest = component;
     loop {
         let letters = word(rest);

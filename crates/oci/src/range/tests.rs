@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn single(start: u64, end_inclusive: u64) -> RangeAnswer {
-    RangeAnswer::Single {
-        start,
-        end_inclusive,
-    }
+    RangeAnswer::Single { start, end_inclusive }
 }
 
 #[test]
@@ -32,18 +29,8 @@ fn one_range_is_answered_with_its_bytes() {
 
 #[test]
 fn beyond_the_end_or_reversed_is_unsatisfiable() {
-    for header in [
-        "bytes=10-",
-        "bytes=10-20",
-        "bytes=5-4",
-        "bytes=-0",
-        "bytes=99999999999999999999999-",
-    ] {
-        assert_eq!(
-            parse_range(header, 10),
-            RangeAnswer::Unsatisfiable,
-            "{header}"
-        );
+    for header in ["bytes=10-", "bytes=10-20", "bytes=5-4", "bytes=-0", "bytes=99999999999999999999999-"] {
+        assert_eq!(parse_range(header, 10), RangeAnswer::Unsatisfiable, "{header}");
     }
     assert_eq!(parse_range("bytes=0-", 0), RangeAnswer::Unsatisfiable);
     assert_eq!(parse_range("bytes=0-0", 0), RangeAnswer::Unsatisfiable);
@@ -76,34 +63,17 @@ fn what_is_not_understood_is_ignored() {
 
 #[test]
 fn upload_ranges_are_read_in_every_known_form() {
-    for header in [
-        "0-99",
-        " 0-99 ",
-        "bytes 0-99/*",
-        "bytes 0-99/200",
-        "bytes 0-99",
-        "Bytes 0-99/100",
-        "0-99/100",
-    ] {
+    for header in ["0-99", " 0-99 ", "bytes 0-99/*", "bytes 0-99/200", "bytes 0-99", "Bytes 0-99/100", "0-99/100"] {
         assert_eq!(parse_content_range(header), Ok((0, 99)), "{header}");
     }
     assert_eq!(parse_content_range("5-5"), Ok((5, 5)));
-    assert_eq!(
-        parse_content_range("0-9223372036854775807"),
-        Ok((0, 9_223_372_036_854_775_807))
-    );
+    assert_eq!(parse_content_range("0-9223372036854775807"), Ok((0, 9_223_372_036_854_775_807)));
 }
 
 #[test]
 fn upload_ranges_that_cannot_be_are_refused() {
-    assert_eq!(
-        parse_content_range("9-8"),
-        Err(ContentRangeError::Reversed { start: 9, end: 8 })
-    );
-    assert_eq!(
-        parse_content_range("bytes 0-99/99"),
-        Err(ContentRangeError::BeyondTotal { end: 99, total: 99 })
-    );
+    assert_eq!(parse_content_range("9-8"), Err(ContentRangeError::Reversed { start: 9, end: 8 }));
+    assert_eq!(parse_content_range("bytes 0-99/99"), Err(ContentRangeError::BeyondTotal { end: 99, total: 99 }));
     for header in [
         "",
         "-",
@@ -123,16 +93,9 @@ fn upload_ranges_that_cannot_be_are_refused() {
         "+0-9",
         "0 - 9",
     ] {
-        assert_eq!(
-            parse_content_range(header),
-            Err(ContentRangeError::Malformed),
-            "{header}"
-        );
+        assert_eq!(parse_content_range(header), Err(ContentRangeError::Malformed), "{header}");
     }
-    assert_eq!(
-        ContentRangeError::Malformed.code(),
-        crate::ErrorCode::BlobUploadInvalid
-    );
+    assert_eq!(ContentRangeError::Malformed.code(), crate::ErrorCode::BlobUploadInvalid);
 }
 
 proptest! {

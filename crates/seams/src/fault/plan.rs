@@ -33,10 +33,7 @@ struct Fault {
 impl Plan {
     /// Reads `name=action[@nth][,…]`; an error names the part that is wrong and what is possible.
     pub(super) fn parse(spec: &str) -> Result<Self, String> {
-        let parts = spec
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
+        let parts = spec.split(',').map(str::trim).filter(|part| !part.is_empty());
         let faults = parts.map(Fault::parse).collect::<Result<_, _>>()?;
         Ok(Self { faults })
     }
@@ -58,27 +55,16 @@ impl Plan {
 impl Fault {
     fn parse(part: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("{}: `{part}`: {why}", super::VARIABLE);
-        let (name, rest) = part
-            .split_once('=')
-            .ok_or_else(|| wrong("expected name=action[@nth]"))?;
+        let (name, rest) = part.split_once('=').ok_or_else(|| wrong("expected name=action[@nth]"))?;
         let (action, nth) = match rest.split_once('@') {
             Some((action, nth)) => (action, Some(nth)),
             None => (rest, None),
         };
-        let nth = nth
-            .map(str::parse)
-            .transpose()
-            .ok()
-            .filter(|nth| *nth != Some(0));
+        let nth = nth.map(str::parse).transpose().ok().filter(|nth| *nth != Some(0));
         let nth = nth.ok_or_else(|| wrong("after @ comes the number of the hit, from 1"))?;
-        let action = Action::parse(action)
-            .ok_or_else(|| wrong("the actions are kill, eio, enospc, erofs, eacces, sleep:MS"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            action,
-            nth,
-            hits: AtomicU64::new(0),
-        })
+        let action =
+            Action::parse(action).ok_or_else(|| wrong("the actions are kill, eio, enospc, erofs, eacces, sleep:MS"))?;
+        Ok(Self { name: name.to_owned(), action, nth, hits: AtomicU64::new(0) })
     }
 }
 

@@ -6,10 +6,7 @@ use super::*;
 fn hex_has_twice_the_length_and_differs() {
     let (one, two) = (random_hex(16).unwrap(), random_hex(16).unwrap());
     assert_eq!(one.len(), 32);
-    assert!(
-        one.bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    );
+    assert!(one.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     assert_ne!(one, two);
     assert_eq!(random_hex(0).unwrap(), "");
 }

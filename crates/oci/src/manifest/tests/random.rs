@@ -16,52 +16,23 @@ fn descriptor() -> impl Strategy<Value = Descriptor> {
         "[a-z]{0,4}/[a-z]{0,4}",
     ];
     let platform = option::of(("[a-z]{0,5}", "[a-z0-9]{0,5}", option::of("v[0-9]")));
-    let texts = (
-        option::of("[a-z]{1,3}/[a-z]"),
-        btree_map("\\PC{0,6}", "\\PC{0,6}", 0..3),
-        vec("\\PC{0,8}", 0..2),
-    );
-    (
-        types,
-        vec(any::<u8>(), 0..40),
-        any::<(bool, bool)>(),
-        platform,
-        texts,
+    let texts = (option::of("[a-z]{1,3}/[a-z]"), btree_map("\\PC{0,6}", "\\PC{0,6}", 0..3), vec("\\PC{0,8}", 0..2));
+    (types, vec(any::<u8>(), 0..40), any::<(bool, bool)>(), platform, texts).prop_map(
+        |(media_type, content, (sha512, inline), platform, (artifact_type, annotations, urls))| {
+            use base64::Engine as _;
+            let algorithm = if sha512 { crate::Algorithm::Sha512 } else { crate::Algorithm::Sha256 };
+            let platform = platform.map(|(os, architecture, variant)| Platform {
+                os,
+                architecture,
+                variant,
+                ..Platform::default()
+            });
+            let data = inline.then(|| base64::engine::general_purpose::STANDARD.encode(&content));
+            let size = u64::try_from(content.len()).unwrap();
+            let plain = Descriptor::new(media_type, Digest::of(algorithm, &content), size);
+            Descriptor { platform, artifact_type, annotations, data, urls, ..plain }
+        },
     )
-        .prop_map(
-            |(
-                media_type,
-                content,
-                (sha512, inline),
-                platform,
-                (artifact_type, annotations, urls),
-            )| {
-                use base64::Engine as _;
-                let algorithm = if sha512 {
-                    crate::Algorithm::Sha512
-                } else {
-                    crate::Algorithm::Sha256
-                };
-                let platform = platform.map(|(os, architecture, variant)| Platform {
-                    os,
-                    architecture,
-                    variant,
-                    ..Platform::default()
-                });
-                let data =
-                    inline.then(|| base64::engine::general_purpose::STANDARD.encode(&content));
-                let size = u64::try_from(content.len()).unwrap();
-                let plain = Descriptor::new(media_type, Digest::of(algorithm, &content), size);
-                Descriptor {
-                    platform,
-                    artifact_type,
-                    annotations,
-                    data,
-                    urls,
-                    ..plain
-                }
-            },
-        )
 }
 
 /// The JSON of an image (the first part is its config) or of an index.
@@ -111,19 +82,12 @@ proptest! {
 
 #[test]
 fn what_oci_spec_writes_is_read() {
-    use oci_spec::image::{
-        DescriptorBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType, Sha256Digest,
-    };
+    use oci_spec::image::{DescriptorBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType, Sha256Digest};
     use std::str::FromStr as _;
     let content = Digest::sha256(b"{}");
     let digest = || Sha256Digest::from_str(content.hex()).unwrap();
-    let descriptor = |media_type| {
-        DescriptorBuilder::default()
-            .media_type(media_type)
-            .digest(digest())
-            .size(2_u64)
-            .build()
-    };
+    let descriptor =
+        |media_type| DescriptorBuilder::default().media_type(media_type).digest(digest()).size(2_u64).build();
     let image = ImageManifestBuilder::default()
         .schema_version(2_u32)
         .config(descriptor(MediaType::ImageConfig).unwrap())
@@ -136,10 +100,5 @@ fn what_oci_spec_writes_is_read() {
         .manifests(vec![descriptor(MediaType::ImageManifest).unwrap()])
         .build()
         .unwrap();
-    assert_eq!(
-        accept(&index.to_string().unwrap()).edges[0]
-            .descriptor
-            .digest,
-        content
-    );
+    assert_eq!(accept(&index.to_string().unwrap()).edges[0].descriptor.digest, content);
 }

@@ -6,9 +6,7 @@ use super::*;
 fn every_action_is_known() {
     let spec = "a=kill, b=eio,c=enospc,d=erofs,e=eacces,f=sleep:250,";
     let plan = Plan::parse(spec).unwrap();
-    let struck: Vec<_> = ["a", "b", "c", "d", "e", "f", "g"]
-        .map(|name| plan.strike(name))
-        .into();
+    let struck: Vec<_> = ["a", "b", "c", "d", "e", "f", "g"].map(|name| plan.strike(name)).into();
     let expected = [
         Some(Action::Kill),
         Some(Action::Fail(Errno::IO)),
@@ -32,14 +30,7 @@ fn only_the_nth_hit_strikes() {
 
 #[test]
 fn a_mistyped_fault_is_refused_and_named() {
-    for spec in [
-        "blob.sync",
-        "a=explode",
-        "a=eio@0",
-        "a=eio@x",
-        "a=sleep:long",
-        "a=sleep",
-    ] {
+    for spec in ["blob.sync", "a=explode", "a=eio@0", "a=eio@x", "a=sleep:long", "a=sleep"] {
         let error = Plan::parse(&format!("b=kill,{spec}")).unwrap_err();
         assert!(error.contains(&format!("`{spec}`")), "{error}");
     }
