@@ -2,6 +2,7 @@
 //! Which directories there are is the layout's to say.
 
 use std::array;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +19,10 @@ pub(crate) fn make_durably(disk: &Disk, path: &Path) -> Result<(), Error> {
     };
     if disk.metadata(path)?.is_some() {
         // Whoever made it may have been killed before the sync. A parent we may not even read is not ours to sync.
-        return disk.sync_directory(parent).or_else(|error| {
-            if error.is_io() && error.io_error().kind() == std::io::ErrorKind::PermissionDenied {
-                Ok(())
-            } else {
-                Err(error)
-            }
-        });
+        return match disk.sync_directory(parent) {
+            Err(error) if error.io_error().kind() == ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        };
     }
     make_durably(disk, parent)?;
     disk.make_directory(path)?;

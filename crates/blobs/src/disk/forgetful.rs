@@ -77,9 +77,15 @@ impl Forgetful {
 
     pub(super) fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.lock();
-        state.count()?;
+        let failed = state.count();
+        if state.crashed {
+            return failed;
+        }
         state.dirty(file, u64::MAX)?;
-        file.write_all_at(bytes, offset)
+        // A write that fails may have written a part, as on a disk that fills up.
+        let written = if failed.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        file.write_all_at(bytes.get(..written).unwrap_or_default(), offset)?;
+        failed
     }
 
     pub(super) fn truncate(&self, file: &File, size: u64) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Power loss at every single call: what was acknowledged is whole, what was not is whole or absent.
 
 use mcr_oci::{Algorithm, Digest};
+use rustix::io::Errno;
 
 use super::support::{Place, assert_all_whole, begin, content, read};
 use crate::{CommitError, Disk, Error, Store};
@@ -171,4 +172,44 @@ fn a_new_store_is_durable_once_it_is_open() {
     for directory in ["uploads", "layers/sha256", "layers/sha512", "layers/quarantine"] {
         assert!(place.path().join(directory).is_dir(), "{directory}");
     }
+}
+
+/// A process that is killed between making a directory and syncing it leaves one that looks as if it were durable.
+#[test]
+fn directories_of_a_killed_process_are_synced_by_the_next() {
+    let mut calls = 0;
+    for dies_at in 0.. {
+        let place = Place::new();
+        let disk = Disk::forgetful();
+        disk.fail_at(dies_at, Errno::IO.raw_os_error());
+        let died = (|| {
+            let store = Store::open(place.options(), disk.clone())?;
+            push(&store, b"acknowledged", &Digest::sha256(b"acknowledged"))
+        })();
+        if disk.calls() <= dies_at {
+            break;
+        }
+        drop(died);
+        let store = place.open(&disk);
+        let digest = store.put_bytes(b"acknowledged", &Digest::sha256(b"acknowledged")).unwrap().digest;
+        drop(store);
+        disk.crash().unwrap();
+        assert_eq!(read(&place.open(&Disk::forgetful()), &digest), b"acknowledged", "died at call {dies_at}");
+        calls += 1;
+    }
+    assert!(calls > 20, "{calls}");
+}
+
+#[test]
+fn a_parent_directory_that_is_not_ours_need_not_be_synced() {
+    let place = Place::new();
+    place.open(&Disk::forgetful());
+    let open = |errno: Errno| {
+        let disk = Disk::forgetful();
+        disk.fail_at(1, errno.raw_os_error());
+        Store::open(place.options(), disk)
+    };
+    open(Errno::ACCESS).unwrap();
+    let error = open(Errno::IO).unwrap_err();
+    assert_eq!((error.operation(), error.path()), ("sync directory", place.path()));
 }
