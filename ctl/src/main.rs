@@ -1,2 +1,20 @@
-//! entry point
-fn main() {}
+//! The program `mcrctl`: the one crypto provider, the command line, the exit code; never what commands do.
+
+mod address;
+mod cli;
+mod client;
+mod failure;
+mod files;
+mod length;
+mod status;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // With two providers in one program rustls panics at first use; this one is chosen before anything else runs.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("mcrctl: another crypto provider is installed; this build is broken");
+        return ExitCode::from(3);
+    }
+    cli::run()
+}

@@ -1,0 +1,121 @@
+//! `mcrctl status`: how a registry says it is; never a second opinion.
+
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{Target, get, shown};
+use crate::failure::{Failure, Outcome};
+
+/// Where a registry says how it is, without login.
+const HEALTH: &str = "/v1/health";
+
+/// What the registry says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Health {
+    status: String,
+    #[serde(default)]
+    reasons: Vec<Value>,
+}
+
+/// An answer, to be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// For people: the status alone in the first line.
+    pub(crate) text: String,
+    /// For programs.
+    pub(crate) json: Value,
+    /// The exit code.
+    pub(crate) outcome: Outcome,
+}
+
+/// Asks a registry how it is.
+///
+/// # Errors
+/// When it could not be asked, or what answers is no such registry.
+pub(crate) async fn status(target: &Target<'_>) -> Result<Report, Failure> {
+    let (status, body) = get(target, HEALTH).await?;
+    judge(&target.url, status, &body)
+}
+
+/// `ok` is good; `degraded`, with its reasons, and `failing` are not. Anything else is not an answer.
+fn judge(url: &Url, status: StatusCode, body: &[u8]) -> Result<Report, Failure> {
+    let health = match status {
+        StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => serde_json::from_slice::<Health>(body).ok(),
+        _ => None,
+    };
+    let known = health.filter(|health| matches!(health.status.as_str(), "ok" | "degraded" | "failing"));
+    let Some(health) = known else {
+        return Err(Failure::Undetermined(format!(
+            "{} answered {status} to {HEALTH}, which is not how this registry answers; check --addr",
+            shown(url)
+        )));
+    };
+    let reasons: Vec<String> = health.reasons.iter().map(reason).collect();
+    let holds = health.status == "ok" && status == StatusCode::OK;
+    let mut text = format!("{}\n", health.status);
+    for reason in &reasons {
+        text.push_str(&format!("  {}\n", printable(reason)));
+    }
+    Ok(Report {
+        text,
+        json: json!({"addr": shown(url), "status": health.status, "reasons": reasons}),
+        outcome: if holds { Outcome::Holds } else { Outcome::Bad },
+    })
+}
+
+fn reason(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a server sends must not move the cursor of a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, body: &str) -> Result<Report, Failure> {
+        let url = Url::parse("https://registry.example/").unwrap();
+        judge(&url, StatusCode::from_u16(status).unwrap(), body.as_bytes())
+    }
+
+    #[test]
+    fn ok_is_the_first_line() {
+        let report = judged(200, r#"{"status":"ok"}"#).unwrap();
+        assert_eq!(report.text, "ok\n");
+        assert_eq!(report.outcome, Outcome::Holds);
+        assert_eq!(report.json, json!({"addr": "https://registry.example", "status": "ok", "reasons": []}));
+    }
+
+    #[test]
+    fn reasons_are_listed() {
+        let report = judged(200, r#"{"status":"degraded","reasons":["disk full","two\u001bfindings"]}"#).unwrap();
+        assert_eq!(report.text, "degraded\n  disk full\n  two findings\n");
+        assert_eq!(report.outcome, Outcome::Bad);
+        let report = judged(503, r#"{"status":"failing","reasons":[{"part":"database"}]}"#).unwrap();
+        assert_eq!(report.text, "failing\n  {\"part\":\"database\"}\n");
+        assert_eq!(report.outcome, Outcome::Bad);
+    }
+
+    #[test]
+    fn ok_with_503_does_not_hold() {
+        assert_eq!(judged(503, r#"{"status":"ok"}"#).unwrap().outcome, Outcome::Bad);
+    }
+
+    #[test]
+    fn what_is_no_such_registry_is_undetermined() {
+        for (status, body) in [
+            (404, "not found"),
+            (200, "<html>"),
+            (200, r#"{"status":"weird"}"#),
+            (401, r#"{"status":"ok"}"#),
+            (302, ""),
+        ] {
+            let failure = judged(status, body).unwrap_err();
+            assert_eq!(failure.outcome(), Outcome::Undetermined, "{status} {body}");
+        }
+    }
+}
