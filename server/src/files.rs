@@ -38,6 +38,14 @@ pub fn read_bytes(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
+/// How many entries a directory has.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn count_entries(path: &Path) -> io::Result<u64> {
+    Ok(fs::read_dir(path)?.count() as u64)
+}
+
 /// Whether something is there; a failure to look is an error, never "no".
 ///
 /// # Errors

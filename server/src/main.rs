@@ -8,8 +8,5 @@ fn main() -> ExitCode {
         eprintln!("mcrsrv: another crypto provider is installed; this build is broken");
         return ExitCode::FAILURE;
     }
-    mcr_server::cli::run(|startup| {
-        eprintln!("mcrsrv: nothing serves {} in this build yet", startup.config.server.listen_addr);
-        ExitCode::FAILURE
-    })
+    mcr_server::cli::run(mcr_server::serve::run)
 }

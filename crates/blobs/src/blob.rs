@@ -60,6 +60,16 @@ impl BlobFile {
         self.file.read_at(buffer, offset)
     }
 
+    /// Reads as [`BlobFile::read_at`], but only bytes that are in memory already; `None` when the disk would have to be
+    /// waited for, or the file system cannot say. For callers that must not block.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn read_at_if_cached(&self, buffer: &mut [u8], offset: u64) -> Result<Option<usize>, Error> {
+        Disk::point("blob.read", self.file.path())?;
+        self.file.read_at_if_cached(buffer, offset)
+    }
+
     /// The plain file, for a read path that hands it to the kernel. Open for reading only, at offset 0.
     #[must_use]
     pub fn into_file(self) -> File {

@@ -1,1 +1,43 @@
-//! (see the crate description)
+//! The use cases of a registry: push, pull, mount, delete, referrers, listings, health. All business, no HTTP.
+//!
+//! What never lives here: headers and status codes (the edge's), SQL (`mcr-metadata`'s), file calls
+//! (`mcr-blobs`'). This crate owns the border between async callers and blocking work.
+
+mod ask;
+mod blob_body;
+mod blob_read;
+mod blocking;
+mod buffers;
+mod cache;
+mod delete;
+mod error;
+mod expire;
+mod health;
+mod integrity;
+mod list;
+mod local_source;
+mod locks;
+mod manifest_read;
+mod mount;
+mod push;
+mod refusal;
+mod registry;
+mod sessions;
+mod settings;
+mod start;
+mod upload;
+mod volume;
+
+pub use blob_body::BlobBody;
+pub use blob_read::{BlobInfo, OpenBlob, Part};
+pub use cache::CachedManifest;
+pub use delete::Deleted;
+pub use error::{Error, Refusal};
+pub use health::Health;
+pub use list::{CatalogPage, ReferrersPage, TagsPage};
+pub use manifest_read::{Reading, ServedManifest};
+pub use push::{Pushed, PushManifest};
+pub use registry::{Counters, Registry};
+pub use settings::{BrokenIndex, Settings, VerifyOnRead};
+pub use start::{Paths, StartError};
+pub use upload::{Body, BodyLost, Chunk, StoredUpload, UploadStatus};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::Advice;
+use rustix::io::Errno;
 
 use super::forgetful::Forgetful;
 use crate::Error;
@@ -38,6 +39,16 @@ impl DiskFile {
     /// What the file says about itself, whatever name it has by now.
     pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
         self.call().and_then(|()| self.file.metadata()).map_err(|source| self.failed("stat", source))
+    }
+
+    /// Reads what is in the page cache; `None` where that is not known or not there.
+    pub(crate) fn read_at_if_cached(&self, buffer: &mut [u8], offset: u64) -> Result<Option<usize>, Error> {
+        let mut into = [io::IoSliceMut::new(buffer)];
+        match rustix::io::preadv2(&self.file, &mut into, offset, rustix::io::ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(Some(read)),
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(None),
+            Err(error) => Err(self.failed("read", error.into())),
+        }
     }
 
     /// Reads up to `buffer.len()` bytes at `offset`; 0 only at the end of the file.

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use mcr_oci::Digest;
 
@@ -49,7 +51,7 @@ fn flip(path: &Path) {
 fn damaged(place: &Place, store: &Store, damage: fn(&Path)) -> (Vec<u8>, Digest) {
     let bytes = content(5, 10_000);
     let digest = push(store, &bytes).digest;
-    std::thread::sleep(std::time::Duration::from_millis(10));
+    std::thread::sleep(Duration::from_millis(10));
     damage(&place.blob(&digest));
     (bytes, digest)
 }
@@ -147,4 +149,28 @@ fn a_directory_is_no_blob(disk: &Disk) {
     store.quarantine(&digest, 1).unwrap().unwrap();
     push(&store, b"a directory stands here");
     assert_eq!(read(&store, &digest), b"a directory stands here");
+}
+
+#[test]
+fn a_blob_that_changes_while_it_is_read_has_no_hash() {
+    let place = Place::new();
+    let store = place.open(&Disk::real());
+    let digest = push(&store, &content(6, 2_000_000)).digest;
+    let file = writable(&place.blob(&digest));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut time = SystemTime::now();
+            while !done.load(Ordering::Relaxed) {
+                time += Duration::from_secs(1);
+                file.set_modified(time).unwrap();
+            }
+        });
+        // Now and then the other thread may rest for a whole reading; never for ever.
+        let failed = (0..1000).find_map(|_| store.hash(&digest).err());
+        done.store(true, Ordering::Relaxed);
+        let error = failed.unwrap();
+        assert!(!error.is_io() && error.operation() == "hash", "{error}");
+    });
+    assert_eq!(store.hash(&digest).unwrap().unwrap().digest, digest);
 }

@@ -242,3 +242,22 @@ fn an_id_is_no_path() {
         UploadId::parse(bad).expect_err(bad);
     }
 }
+
+#[test]
+fn going_on_does_not_read_what_was_hashed_already() {
+    let place = Place::new();
+    let disk = Disk::forgetful();
+    let store = place.open(&disk);
+    let mut calls = Vec::new();
+    for length in [1000, 1_000_000] {
+        let bytes = content(1, length);
+        let id = store.create_upload("a", 1).unwrap();
+        reopen(&store, &id).append(&bytes).unwrap();
+        let before = disk.calls();
+        let digest = Digest::sha256(&bytes);
+        store.commit_upload(reopen(&store, &id), &digest).unwrap();
+        calls.push(disk.calls() - before);
+        fs::remove_dir_all(place.blob(&digest).parent().unwrap()).unwrap();
+    }
+    assert_eq!(calls[0], calls[1], "a megabyte takes no more calls than a kilobyte");
+}

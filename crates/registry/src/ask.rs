@@ -1,0 +1,91 @@
+//! Waiting, from async code, for database writes that answer by callback; never a write itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mcr_metadata::{Done, Metadata};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::error::Error;
+
+/// Writes waited for at once. Below the writer's own queue length, so that queueing never blocks
+/// an async thread.
+const MAX_WAITING: usize = 512;
+
+/// The way to the database's one writer.
+#[derive(Clone)]
+pub(crate) struct Writes {
+    metadata: Arc<Metadata>,
+    places: Arc<Semaphore>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Writes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writes").field("free", &self.places.available_permits()).finish_non_exhaustive()
+    }
+}
+
+impl Writes {
+    pub(crate) fn new(metadata: Arc<Metadata>) -> Self {
+        Self { metadata, places: Arc::new(Semaphore::new(MAX_WAITING)), dropped: Arc::default() }
+    }
+
+    /// Queues a write and waits until it is durable.
+    ///
+    /// `after` runs on the writer's thread before anybody is answered, also when the waiting
+    /// request has gone: caches are told there.
+    pub(crate) async fn durable<T, Q, A>(&self, queue: Q, after: A) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Metadata, Done<T>),
+        A: FnOnce(&T) + Send + 'static,
+    {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::stopping())?;
+        let (tell, told) = oneshot::channel();
+        queue(
+            &self.metadata,
+            Box::new(move |result| {
+                if let Ok(value) = &result {
+                    after(value);
+                }
+                drop(place);
+                // The asker may have gone; the write stands all the same.
+                drop(tell.send(result));
+            }),
+        );
+        match told.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Error::stopping()),
+        }
+    }
+
+    /// Queues a record that accompanies a read; it may be dropped, and is then counted
+    /// (contract section 2.10).
+    pub(crate) fn droppable<T, Q>(&self, queue: Q)
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Metadata, Done<T>),
+    {
+        let dropped = Arc::clone(&self.dropped);
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        queue(
+            &self.metadata,
+            Box::new(move |result| {
+                drop(place);
+                if let Err(error) = result {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "a record that accompanies a read was dropped");
+                }
+            }),
+        );
+    }
+
+    /// Records dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}

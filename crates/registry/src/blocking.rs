@@ -1,0 +1,41 @@
+//! The border to blocking work: a bounded number of file and database reads at once; never what they do.
+
+use tokio::sync::Semaphore;
+
+use crate::error::Error;
+
+/// Blocking jobs under way at once; more wait their turn.
+pub(crate) const MAX_BLOCKING: usize = 64;
+
+/// The bounded door to threads that may block.
+#[derive(Debug)]
+pub(crate) struct Blocking {
+    places: std::sync::Arc<Semaphore>,
+}
+
+impl Blocking {
+    pub(crate) fn new() -> Self {
+        Self { places: std::sync::Arc::new(Semaphore::new(MAX_BLOCKING)) }
+    }
+
+    /// Runs `job` on a thread that may block.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the process is stopping or the job panicked.
+    pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let place = std::sync::Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::stopping())?;
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            job()
+        })
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, "a blocking job failed");
+            Error::unavailable("an internal job failed; the log has more")
+        })
+    }
+}

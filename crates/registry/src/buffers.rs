@@ -1,0 +1,61 @@
+//! A small pool of read buffers, so that a large blob costs no allocation per chunk; never what is read into them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Bytes of one buffer: large enough that system calls cost little, small enough to stay in cache.
+pub(crate) const BUFFER: usize = 256 * 1024;
+/// Buffers kept for reuse: 4 MiB.
+const KEPT: usize = 16;
+
+/// The pool.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Buffers {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Buffers {
+    /// A buffer of [`BUFFER`] bytes, its content undefined.
+    pub(crate) fn take(&self) -> Buffer {
+        let bytes = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(|| vec![0; BUFFER]);
+        Buffer { bytes, filled: 0, pool: Arc::clone(&self.free) }
+    }
+}
+
+/// One buffer, given back to the pool when dropped.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+    pool: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Buffer {
+    /// The first `length` bytes to read into; at most [`BUFFER`].
+    pub(crate) fn space(&mut self, length: usize) -> &mut [u8] {
+        let end = length.min(self.bytes.len());
+        self.bytes.get_mut(..end).unwrap_or_default()
+    }
+
+    /// The buffer's first `filled` bytes, without a copy.
+    pub(crate) fn into_bytes(mut self, filled: usize) -> Bytes {
+        self.filled = filled.min(self.bytes.len());
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut free = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < KEPT {
+            free.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! How the registry is: what works, what does not, in words; never how that is answered.
+
+use std::sync::Arc;
+
+use mcr_metadata::Summary;
+
+use crate::error::Error;
+use crate::registry::Registry;
+
+/// The state of the parts.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Why pulls fail, if they do.
+    pub failing: Vec<String>,
+    /// What is not as it should be, though pulls go on.
+    pub degraded: Vec<String>,
+    /// Counts, where the database answers.
+    pub summary: Option<Summary>,
+    /// Free bytes on the blob volume.
+    pub available: u64,
+}
+
+impl Registry {
+    /// Looks at every part.
+    pub async fn health(&self) -> Health {
+        let mut health = Health { failing: Vec::new(), degraded: Vec::new(), summary: None, available: self.parts.volume.available() };
+        if let Err(error) = self.volume_present() {
+            health.failing.push(format!("layers: {error}"));
+        }
+        let metadata = Arc::clone(&self.parts.metadata);
+        match self.parts.blocking.run(move || metadata.summary()).await {
+            Ok(Ok(summary)) => {
+                if summary.open_findings > 0 {
+                    health.degraded.push(format!(
+                        "integrity: {} open findings, {} blobs quarantined or missing",
+                        summary.open_findings, summary.quarantined
+                    ));
+                }
+                health.summary = Some(summary);
+            }
+            Ok(Err(error)) => health.failing.push(format!("database: {error}")),
+            Err(error) => health.failing.push(format!("database: {error}")),
+        }
+        if self.parts.volume.below_reserve() {
+            health.degraded.push(format!("disk: {}", self.parts.volume.full()));
+        }
+        if self.is_read_only() {
+            health.degraded.push(String::from("read-only: [server] read_only is set"));
+        }
+        health
+    }
+
+    /// Whether the database answers; the part of [`Registry::health`] that readiness needs.
+    ///
+    /// # Errors
+    /// The database's inability.
+    pub async fn database_answers(&self) -> Result<(), Error> {
+        let metadata = Arc::clone(&self.parts.metadata);
+        self.parts.blocking.run(move || metadata.registry_id()).await??;
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! The registry as one value: its parts, and what use cases share of them; no use case itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mcr_access::Identity;
+use mcr_blobs::Store;
+use mcr_metadata::{Actor, Metadata};
+use mcr_oci::FindingKind;
+use mcr_seams::Clock;
+use tokio_util::task::TaskTracker;
+
+use crate::ask::Writes;
+use crate::blocking::Blocking;
+use crate::buffers::Buffers;
+use crate::cache::Caches;
+use crate::error::Error;
+use crate::locks::DigestLocks;
+use crate::sessions::Sessions;
+use crate::settings::Settings;
+use crate::volume::Volume;
+
+/// A registry over one data directory. Cheap to clone; every clone is the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) parts: Arc<Parts>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("volume", &self.parts.volume).finish_non_exhaustive()
+    }
+}
+
+/// What the use cases share.
+pub(crate) struct Parts {
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) writes: Writes,
+    pub(crate) blobs: Arc<Store>,
+    pub(crate) blocking: Blocking,
+    pub(crate) locks: DigestLocks,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) buffers: Buffers,
+    pub(crate) sessions: Sessions,
+    pub(crate) volume: Volume,
+    pub(crate) settings: Settings,
+    /// Refuse every write; an operator switches it while the server runs.
+    pub(crate) read_only: AtomicBool,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Counters,
+    /// Work that goes on when the client that began it has gone; shutdown waits for it.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Figures the edge shows as metrics. Monotonic since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Refused pushes, by finding kind; see [`Counters::refused`].
+    refused: [AtomicU64; FINDING_KINDS.len()],
+    /// Blobs quarantined.
+    pub quarantined: AtomicU64,
+    /// Damaged blobs healed by a push.
+    pub healed: AtomicU64,
+    /// Bytes hashed by reads.
+    pub hashed_bytes: AtomicU64,
+}
+
+/// The kinds a push can be refused with, in the order of the counters.
+const FINDING_KINDS: [FindingKind; 8] = [
+    FindingKind::ManifestMissing,
+    FindingKind::ManifestCorrupt,
+    FindingKind::ManifestInvalid,
+    FindingKind::BlobMissing,
+    FindingKind::BlobSizeMismatch,
+    FindingKind::BlobTruncated,
+    FindingKind::BlobCorrupt,
+    FindingKind::Unreachable,
+];
+
+impl Counters {
+    pub(crate) fn count_refused(&self, kind: FindingKind) {
+        if let Some(counter) = FINDING_KINDS.iter().position(|k| *k == kind).and_then(|at| self.refused.get(at)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Refused pushes per finding kind.
+    pub fn refused(&self) -> impl Iterator<Item = (FindingKind, u64)> + '_ {
+        FINDING_KINDS.iter().zip(&self.refused).map(|(kind, count)| (*kind, count.load(Ordering::Relaxed)))
+    }
+}
+
+impl Registry {
+    /// Figures since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.parts.counters
+    }
+
+    /// Upload sessions that exist now.
+    #[must_use]
+    pub fn uploads_open(&self) -> u64 {
+        self.parts.sessions.count()
+    }
+
+    /// Records that accompany reads which could not be written.
+    #[must_use]
+    pub fn records_dropped(&self) -> u64 {
+        self.parts.writes.dropped()
+    }
+
+    /// Waits for work that outlives its request, then closes the database.
+    pub async fn close(self) {
+        self.parts.volume.stop();
+        self.parts.tasks.close();
+        self.parts.tasks.wait().await;
+    }
+
+    /// Runs work that must finish although the client that asked for it may go.
+    ///
+    /// # Errors
+    /// What the work answers; [`Error::Unavailable`] if it was cut off by the end of the process.
+    pub(crate) async fn finish<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.parts.tasks.spawn(work).await.map_err(|error| {
+            tracing::error!(%error, "a background step failed");
+            Error::stopping()
+        })?
+    }
+
+    /// Refuses writes while they are switched off or the blob volume is away.
+    pub(crate) fn may_write(&self) -> Result<(), Error> {
+        self.volume_present()?;
+        if self.is_read_only() {
+            return Err(Error::ReadOnly("an operator set [server] read_only".into()));
+        }
+        Ok(())
+    }
+
+    /// Switches writes off or on.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.parts.read_only.store(read_only, Ordering::Release);
+    }
+
+    /// Whether writes are switched off.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.parts.read_only.load(Ordering::Acquire)
+    }
+
+    /// Refuses everything while the blob volume is away: nothing can be pulled whole.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn volume_present(&self) -> Result<(), Error> {
+        if self.parts.volume.present() {
+            return Ok(());
+        }
+        Err(Error::unavailable(
+            "the blob directory of this registry is not mounted (its marker file is missing): nothing is served until it is back",
+        ))
+    }
+}
+
+/// The actor of an audit row.
+pub(crate) fn actor(identity: &Identity) -> Actor {
+    Actor { name: identity.account().to_owned(), address: identity.address().map(str::to_owned) }
+}

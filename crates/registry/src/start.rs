@@ -1,0 +1,151 @@
+//! Opening a registry: the marker, the database and their agreement; never the lock of the directory (the edge's).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mcr_blobs::{Disk, Options as BlobOptions, Store};
+use mcr_metadata::{Metadata, Options as MetadataOptions};
+use mcr_seams::{Clock, random_hex};
+use tokio_util::task::TaskTracker;
+
+use crate::ask::Writes;
+use crate::blocking::Blocking;
+use crate::buffers::Buffers;
+use crate::cache::Caches;
+use crate::registry::{Counters, Parts, Registry};
+use crate::sessions::Sessions;
+use crate::settings::Settings;
+use crate::volume::Volume;
+
+/// Where a registry keeps its things.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The database file.
+    pub database: PathBuf,
+    /// Finished blobs.
+    pub layers: PathBuf,
+    /// Unfinished ones; on the same file system.
+    pub uploads: PathBuf,
+}
+
+/// Why a registry cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Blob storage.
+    #[error("blob storage: {0}")]
+    Blobs(#[from] mcr_blobs::Error),
+    /// The database.
+    #[error("database: {0}")]
+    Metadata(#[from] mcr_metadata::Error),
+    /// No randomness for an id.
+    #[error("no random bytes to be had: {0}")]
+    Random(std::io::Error),
+    /// Two directories of different registries.
+    #[error(
+        "{layers} belongs to registry {found}, the database {database} to {expected}; put the right directories together, \
+         or bring the database back with `mcrsrv restore`"
+    )]
+    ForeignLayers {
+        /// The blob directory.
+        layers: PathBuf,
+        /// Its marker.
+        found: String,
+        /// The database.
+        database: PathBuf,
+        /// Its id.
+        expected: String,
+    },
+    /// Blobs without the database that books them.
+    #[error(
+        "{layers} holds blobs, but the database {database} is new: starting would lose them. Bring the database back with \
+         `mcrsrv restore`, or make it again from the blobs with `mcrsrv restore --from-blobs`"
+    )]
+    BlobsWithoutDatabase {
+        /// The blob directory.
+        layers: PathBuf,
+        /// The database.
+        database: PathBuf,
+    },
+}
+
+impl Registry {
+    /// Opens the registry at `paths`, making what is missing. Blocks; call it before serving.
+    ///
+    /// The caller holds the exclusive lock of the data directory.
+    ///
+    /// # Errors
+    /// [`StartError`], with what to do.
+    pub fn open(paths: &Paths, settings: Settings, clock: Clock, disk: Disk) -> Result<Self, StartError> {
+        let blobs = Store::open(BlobOptions { layers: paths.layers.clone(), uploads: paths.uploads.clone() }, disk)?;
+        let metadata = Metadata::open(&paths.database, MetadataOptions::default())?;
+        let id = agree(paths, &blobs, &metadata)?;
+        let (blobs, metadata) = (Arc::new(blobs), Arc::new(metadata));
+        // Whatever a killed process left half-made; nobody else is here, the caller has the lock.
+        let swept = blobs.sweep()?;
+        if swept > 0 {
+            tracing::info!(files = swept, "removed what an earlier process left unfinished");
+        }
+        let open_uploads = blobs.list_uploads(crate::sessions::MAX_SESSIONS)?.len();
+        let tasks = TaskTracker::new();
+        let volume = Volume::new(Arc::clone(&blobs), id, settings.reserve);
+        Ok(Self {
+            parts: Arc::new(Parts {
+                writes: Writes::new(Arc::clone(&metadata)),
+                metadata,
+                blobs,
+                blocking: Blocking::new(),
+                locks: crate::locks::DigestLocks::default(),
+                caches: Arc::new(Caches::new()),
+                buffers: Buffers::default(),
+                sessions: Sessions::new(open_uploads as u64),
+                volume,
+                read_only: AtomicBool::new(settings.read_only),
+                settings,
+                clock,
+                counters: Counters::default(),
+                tasks,
+            }),
+        })
+    }
+
+    /// Starts the watch over the volume and the expiry of uploads; needs a running runtime.
+    pub fn watch(&self) {
+        self.parts.tasks.spawn(self.parts.volume.watch());
+        self.parts.tasks.spawn(crate::expire::expire(self.clone()));
+    }
+}
+
+/// Brings the marker beside the blobs and the id in the database to agree (contract section 2.5).
+fn agree(paths: &Paths, blobs: &Store, metadata: &Metadata) -> Result<String, StartError> {
+    let (layers, database) = (paths.layers.clone(), paths.database.clone());
+    let marker = blobs.marker()?;
+    match (metadata.registry_id()?, marker) {
+        (Some(expected), Some(found)) if expected != found => {
+            Err(StartError::ForeignLayers { layers, found, database, expected })
+        }
+        (Some(id), Some(_)) => Ok(id),
+        (Some(id), None) => {
+            // With blobs booked, the volume is not mounted: the registry comes up and says so.
+            if !metadata.has_blobs()? {
+                blobs.write_marker(&id)?;
+            }
+            Ok(id)
+        }
+        (None, marker) => {
+            if blobs.holds_blobs()? {
+                return Err(StartError::BlobsWithoutDatabase { layers, database });
+            }
+            let id = match marker {
+                Some(id) => id,
+                None => {
+                    let id = random_hex(16).map_err(StartError::Random)?;
+                    blobs.write_marker(&id)?;
+                    id
+                }
+            };
+            metadata.set_registry_id(&id)?;
+            Ok(id)
+        }
+    }
+}

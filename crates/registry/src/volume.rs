@@ -1,0 +1,132 @@
+//! Is the blob volume there, and has it room: looked at once a second and on suspicion; never what is done about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use mcr_blobs::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::blocking::Blocking;
+use crate::error::Error;
+
+/// How often the marker and the free space are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What is known of the volume that holds the blobs.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    state: Arc<State>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    blobs: Arc<Store>,
+    id: String,
+    present: AtomicBool,
+    available: AtomicU64,
+    reserve: u64,
+}
+
+impl Volume {
+    /// `id` is what the marker must say.
+    pub(crate) fn new(blobs: Arc<Store>, id: String, reserve: u64) -> Self {
+        let state = State { blobs, id, present: AtomicBool::new(true), available: AtomicU64::new(u64::MAX), reserve };
+        state.look();
+        Self { state: Arc::new(state), stop: CancellationToken::new() }
+    }
+
+    /// The loop that keeps the picture fresh; ends after [`Volume::stop`].
+    pub(crate) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
+        let blocking = Blocking::new();
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(EVERY) => {}
+                }
+                let state = Arc::clone(&state);
+                // A look that fails says so itself; the next one comes in a second.
+                drop(blocking.run(move || state.look()).await);
+            }
+        }
+    }
+
+    /// Ends the loops that run beside the requests.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for [`Volume::stop`].
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// False while the marker is missing although blobs are booked.
+    pub(crate) fn present(&self) -> bool {
+        self.state.present.load(Ordering::Acquire)
+    }
+
+    /// Looks at the marker now, on this (blocking) thread. A file that is absent is only believed
+    /// absent if this says true.
+    pub(crate) fn look_now(&self) -> bool {
+        self.state.look();
+        self.present()
+    }
+
+    /// Free bytes at the last look.
+    pub(crate) fn available(&self) -> u64 {
+        self.state.available.load(Ordering::Acquire)
+    }
+
+    /// True when the reserve is touched.
+    pub(crate) fn below_reserve(&self) -> bool {
+        self.available() < self.state.reserve
+    }
+
+    /// Looks at the free space now, on this (blocking) thread, and refuses new bytes when they
+    /// would touch the reserve.
+    pub(crate) fn room_for(&self, bytes: u64) -> Result<(), Error> {
+        let space = self.state.blobs.free_space()?;
+        self.state.available.store(space.available, Ordering::Release);
+        if space.available.saturating_sub(bytes) < self.state.reserve {
+            return Err(self.full());
+        }
+        Ok(())
+    }
+
+    /// The refusal of anything new while the reserve is touched.
+    pub(crate) fn full(&self) -> Error {
+        Error::DiskFull(format!(
+            "this registry's disk is full: {} MiB are free, {} MiB are kept in reserve; free space, then push again",
+            self.available() >> 20,
+            self.state.reserve >> 20
+        ))
+    }
+}
+
+impl State {
+    fn look(&self) {
+        let present = match self.blobs.marker() {
+            Ok(Some(id)) => id == self.id,
+            Ok(None) => false,
+            Err(error) => {
+                tracing::error!(%error, "the blob volume's marker cannot be read");
+                // Not knowing is not absence: reads go on and say what they meet.
+                true
+            }
+        };
+        if self.present.swap(present, Ordering::AcqRel) != present {
+            if present {
+                tracing::warn!("the blob directory is back: serving again");
+            } else {
+                tracing::error!("the blob directory's marker is missing or another registry's: serving nothing until it is back");
+            }
+        }
+        if let Ok(space) = self.blobs.free_space() {
+            self.available.store(space.available, Ordering::Release);
+        }
+    }
+}

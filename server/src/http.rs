@@ -1,0 +1,17 @@
+//! The HTTP edge: from a request to a use case and back. No business here, and no HTTP anywhere below.
+
+pub mod admin;
+pub mod blobs;
+pub mod body;
+pub mod connection;
+pub mod edge;
+pub mod endpoint;
+pub mod error;
+pub mod figures;
+pub mod listener;
+pub mod lists;
+pub mod manifests;
+pub mod query;
+pub mod respond;
+pub mod service;
+pub mod uploads;

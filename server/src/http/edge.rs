@@ -1,0 +1,33 @@
+//! What every handler shares: the registry, the gate, the limits, the figures; no handler itself.
+
+use std::time::{Duration, Instant};
+
+use mcr_access::Gate;
+use mcr_registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
+
+/// The edge of one server.
+#[derive(Debug)]
+pub struct Edge {
+    /// The use cases.
+    pub registry: Registry,
+    /// Who is let in.
+    pub gate: Gate,
+    /// Figures.
+    pub metrics: Metrics,
+    /// Most silence within a request's head or body.
+    pub read_timeout: Duration,
+    /// Whether `/metrics` is answered here: it has no listener of its own.
+    pub metrics_here: bool,
+    /// Work that outlives an answer: draining what a client still sends.
+    pub tasks: TaskTracker,
+    /// Raised when the server is to stop.
+    pub stopping: CancellationToken,
+    /// When the process began.
+    pub started: Instant,
+    /// Random text that makes request ids of this process unlike those of another.
+    pub id_prefix: String,
+}

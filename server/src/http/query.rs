@@ -1,0 +1,81 @@
+//! Query parameters and percent-encoding; never what they mean.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+/// Parameters looked at in one query.
+const MAX_PARAMETERS: usize = 1024;
+/// What must be escaped in a query value that we write.
+const ESCAPED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'&').add(b'+').add(b'%').add(b'?').add(b'=');
+
+/// The decoded parameters of a query, in order. `+` stays `+`: media types have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Decodes a raw query. What is not UTF-8 after decoding is left out.
+    #[must_use]
+    pub fn parse(raw: Option<&str>) -> Self {
+        let Some(raw) = raw.filter(|r| !r.is_empty()) else { return Self::default() };
+        let pairs = raw
+            .split('&')
+            .take(MAX_PARAMETERS)
+            .filter_map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Some((decode(name)?, decode(value)?))
+            })
+            .collect();
+        Self { pairs }
+    }
+
+    /// The first value of a parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Every value of a parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// Percent-decodes; `None` where the result is not UTF-8.
+#[must_use]
+pub fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
+    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// Percent-encodes a query value.
+#[must_use]
+pub fn encode(value: &str) -> String {
+    utf8_percent_encode(value, ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_decoded_and_plus_stays() {
+        let query = Query::parse(Some("mount=sha256%3Aab&from=a%2Fb&tag=x&tag=y&t=a+b&flag"));
+        assert_eq!(query.get("mount"), Some("sha256:ab"));
+        assert_eq!(query.get("from"), Some("a/b"));
+        assert_eq!(query.all("tag").collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(query.get("t"), Some("a+b"));
+        assert_eq!(query.get("flag"), Some(""));
+        assert_eq!(query.get("absent"), None);
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_itself() {
+        for value in ["a/b:c", "application/vnd.x+json", "a&b=c d%"] {
+            assert_eq!(Query::parse(Some(&format!("v={}", encode(value)))).get("v"), Some(value));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One request: its endpoint, its caller, its handler, its line in the log and its figures; no handler itself.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use mcr_access::{Action, Credentials, Identity, Permit, Refusal, Unauthenticated, decide};
+use mcr_oci::{ErrorCode, RepositoryName};
+
+use super::body::{InBody, OutBody};
+use super::edge::Edge;
+use super::endpoint::{BadPath, Endpoint};
+use super::query::Query;
+use super::respond::{API_VERSION, Answer, REQUEST_ID, empty, full, oci_error, set};
+use super::{admin, blobs, error, lists, manifests, uploads};
+
+/// Numbers the requests of this process.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// A request on its way through a handler.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The server.
+    pub edge: &'a Edge,
+    /// The caller.
+    pub identity: Identity,
+    /// Method, path, headers.
+    pub head: http::request::Parts,
+    /// Its parameters.
+    pub query: Query,
+}
+
+impl Context<'_> {
+    /// A permit for `A` in a repository, or the refusal as an answer.
+    ///
+    /// # Errors
+    /// The 403, with action and repository.
+    pub fn permit<A: Action>(&self, repository: &RepositoryName) -> Result<Permit<A>, Answer> {
+        decide::<A>(&self.identity, repository).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// The 403 of a refusal, which is logged with its rule.
+    #[must_use]
+    pub fn refuse(&self, refusal: &Refusal) -> Answer {
+        tracing::info!(account = %refusal.account, action = refusal.action.as_str(), rule = refusal.rule, "refused");
+        error::refused(refusal)
+    }
+
+    /// A header as text, if it is ASCII.
+    #[must_use]
+    pub fn header(&self, name: &http::HeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// Answers one request; never fails.
+pub async fn answer(edge: &Arc<Edge>, peer: IpAddr, request: Request<Incoming>) -> Answer {
+    let began = Instant::now();
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let (head, incoming) = request.into_parts();
+    let endpoint = Endpoint::parse(head.uri.path());
+    let route = endpoint.as_ref().map_or("other", Endpoint::route);
+    let (method, path) = (head.method.clone(), head.uri.path_and_query().map(ToString::to_string));
+    let body = InBody::new(incoming, edge.read_timeout, edge.tasks.clone());
+    let mut answer = handle(edge, peer, head, body, endpoint).await;
+    answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    let status = answer.status();
+    let elapsed = began.elapsed();
+    edge.metrics.request(&method, route, status.as_u16(), elapsed, answer.body());
+    let quiet = status.is_success() && (method == Method::GET || method == Method::HEAD);
+    if !quiet || tracing::enabled!(tracing::Level::DEBUG) {
+        let id = format!("{}-{number:x}", edge.id_prefix);
+        set(&mut answer, REQUEST_ID, &id);
+        log(&id, &method, path.as_deref().unwrap_or("/"), status, elapsed, peer);
+    }
+    answer
+}
+
+/// Reads that succeed are logged at debug: at tens of thousands a second a line each would be the
+/// largest cost of the server. Writes and failures are logged always.
+fn log(id: &str, method: &Method, path: &str, status: StatusCode, elapsed: std::time::Duration, peer: IpAddr) {
+    let (method, status, ms) = (method.as_str(), status.as_u16(), elapsed.as_secs_f64() * 1000.0);
+    if status >= 500 {
+        tracing::error!(request_id = id, method, path, status, ms, %peer, "request");
+    } else if status < 400 && matches!(method, "GET" | "HEAD") {
+        tracing::debug!(request_id = id, method, path, status, ms, %peer, "request");
+    } else {
+        tracing::info!(request_id = id, method, path, status, ms, %peer, "request");
+    }
+}
+
+async fn handle(
+    edge: &Arc<Edge>,
+    peer: IpAddr,
+    head: http::request::Parts,
+    body: InBody,
+    endpoint: Result<Endpoint, BadPath>,
+) -> Answer {
+    if let Ok(open) = &endpoint
+        && let Some(answer) = without_login(edge, peer, &head.method, open).await
+    {
+        return answer;
+    }
+    // Who may not come in learns nothing of paths either.
+    let identity = match identify(edge, peer, &head) {
+        Ok(identity) => identity,
+        Err(answer) => return answer,
+    };
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
+        Err(bad) => return error::bad_path(&bad),
+    };
+    let query = Query::parse(head.uri.query());
+    let context = Context { edge, identity, head, query };
+    routed(&context, endpoint, body).await.unwrap_or_else(|answer| answer)
+}
+
+/// Health, liveness, readiness and figures, which need no account.
+async fn without_login(edge: &Edge, peer: IpAddr, method: &Method, endpoint: &Endpoint) -> Option<Answer> {
+    let wants_read = method == Method::GET || method == Method::HEAD;
+    let answer = match endpoint {
+        Endpoint::Health | Endpoint::Alive | Endpoint::Ready | Endpoint::Metrics if !wants_read => {
+            error::bad_method(endpoint)
+        }
+        Endpoint::Health => admin::health(edge).await,
+        Endpoint::Alive => admin::alive(),
+        Endpoint::Ready => admin::ready(edge).await,
+        Endpoint::Metrics if edge.metrics_here && peer.is_loopback() => admin::metrics(edge).await,
+        Endpoint::Metrics => error::bad_path(&BadPath::NoSuchPath),
+        _ => return None,
+    };
+    Some(if method == Method::HEAD { without_body(answer) } else { answer })
+}
+
+fn without_body(answer: Answer) -> Answer {
+    let (parts, _) = answer.into_parts();
+    Answer::from_parts(parts, OutBody::Empty)
+}
+
+fn identify(edge: &Edge, peer: IpAddr, head: &http::request::Parts) -> Result<Identity, Answer> {
+    let credentials = match head.headers.get(AUTHORIZATION) {
+        Some(value) if edge.gate.needs_login() => {
+            Credentials::from_basic(value.as_bytes()).map(Some).map_err(|_| challenge(Unauthenticated::Wrong))?
+        }
+        _ => None,
+    };
+    edge.gate.identify(credentials.as_ref(), Some(peer.to_string())).map_err(challenge)
+}
+
+fn challenge(why: Unauthenticated) -> Answer {
+    let mut answer = oci_error(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, &why.to_string());
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mcr\", charset=\"UTF-8\""));
+    answer
+}
+
+async fn routed(context: &Context<'_>, endpoint: Endpoint, body: InBody) -> Result<Answer, Answer> {
+    use Endpoint as E;
+    let head = context.head.method == Method::HEAD;
+    match (context.head.method.as_str(), &endpoint) {
+        ("GET" | "HEAD", E::VersionRedirect) => {
+            let mut answer = empty(StatusCode::MOVED_PERMANENTLY);
+            answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/v2/"));
+            Ok(answer)
+        }
+        ("GET" | "HEAD", E::Version) => version(context, head),
+        ("GET" | "HEAD", E::Catalog) => lists::catalog(context, head).await,
+        ("GET" | "HEAD", E::Tags(repository)) => lists::tags(context, repository, head).await,
+        ("GET" | "HEAD", E::Referrers(repository, digest)) => lists::referrers(context, repository, digest, head).await,
+        ("GET" | "HEAD", E::Manifest(repository, reference)) => {
+            manifests::read(context, repository, reference, head).await
+        }
+        ("PUT", E::Manifest(repository, reference)) => manifests::put(context, repository, reference, body).await,
+        ("DELETE", E::Manifest(repository, reference)) => manifests::delete(context, repository, reference).await,
+        ("PUT", E::ManifestBadTag(_, why)) => Ok(oci_error(StatusCode::BAD_REQUEST, ErrorCode::NameInvalid, why)),
+        ("GET" | "HEAD" | "DELETE", E::ManifestBadTag(_, why)) => {
+            Ok(oci_error(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, why))
+        }
+        ("HEAD", E::Blob(repository, digest)) => blobs::head(context, repository, digest).await,
+        ("GET", E::Blob(repository, digest)) => blobs::get(context, repository, digest).await,
+        ("DELETE", E::Blob(repository, digest)) => blobs::delete(context, repository, digest).await,
+        ("POST", E::Uploads(repository)) => uploads::begin(context, repository, body).await,
+        ("GET" | "HEAD", E::Upload(repository, id)) => uploads::status(context, repository, id).await,
+        ("PATCH", E::Upload(repository, id)) => uploads::patch(context, repository, id, body).await,
+        ("PUT", E::Upload(repository, id)) => uploads::put(context, repository, id, body).await,
+        ("DELETE", E::Upload(repository, id)) => uploads::cancel(context, repository, id).await,
+        _ => Ok(error::bad_method(&endpoint)),
+    }
+}
+
+fn version(context: &Context<'_>, head: bool) -> Result<Answer, Answer> {
+    context.edge.registry.volume_present().map_err(|e| error::answer(&e))?;
+    let answer = full(StatusCode::OK, "application/json", bytes::Bytes::from_static(b"{}"));
+    Ok(if head { without_body(answer) } else { answer })
+}
+
+/// An answer as it is to HEAD: the same headers, no body.
+#[must_use]
+pub fn for_method(answer: Answer, head: bool) -> Answer {
+    if head { without_body(answer) } else { answer }
+}

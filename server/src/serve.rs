@@ -1,0 +1,245 @@
+//! From a prepared start to a serving process and its graceful end; never a request.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mcr_access::{CheckPassword, Gate};
+use mcr_registry::{Paths, Registry, Settings};
+use mcr_seams::{Clock, random_hex};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{self, BrokenIndex, Commit, Config, VerifyOnRead};
+use crate::dev::DevAdmin;
+use crate::http::connection::Limits;
+use crate::http::edge::Edge;
+use crate::http::listener::{Listening, accept, bind};
+use crate::metrics::Metrics;
+use crate::ready::Bound;
+use crate::startup::{Access, Startup};
+use crate::{process, tls};
+
+/// Threads that may block, at most.
+const BLOCKING_THREADS: usize = 96;
+/// What `idle_timeout = 0` means: as good as never.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Serves until SIGTERM or SIGINT; the exit code of the process.
+#[must_use]
+pub fn run(startup: Startup) -> ExitCode {
+    process::raise_file_limit();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(serve(startup));
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            outcome
+        }
+        Err(error) => Err(format!("the runtime cannot be started: {error}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("mcrsrv: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(startup: Startup) -> Result<(), String> {
+    let config = &startup.config;
+    let registry = open(config).await?;
+    registry.watch();
+    let listeners = Listeners::bind(config)?;
+    let edge = Arc::new(edge(&startup, registry.clone())?);
+    let listening = Listening {
+        edge: Arc::clone(&edge),
+        tls: startup.tls.as_ref().map(|t| Arc::clone(&t.config)),
+        limits: limits(config),
+    };
+    let bound = listeners.bound()?;
+    let mut stop = Signals::listen()?;
+    let watches = TaskTracker::new();
+    if let Some(tls) = &startup.tls {
+        let (reloader, stopping) = (Arc::clone(&tls.reloader), edge.stopping.clone());
+        watches.spawn(async move { stopping.run_until_cancelled(tls::watch(reloader)).await });
+    }
+    let (live, stopping, toggled) = (Arc::clone(&startup.live), edge.stopping.clone(), registry.clone());
+    toggled.set_read_only(live.read_only());
+    watches.spawn(async move {
+        let state = Arc::clone(&live);
+        let watch = config::watch(live, move |_| toggled.set_read_only(state.read_only()));
+        stopping.run_until_cancelled(watch).await
+    });
+    let accepting = listeners.accept(&listening);
+    if let Err(error) = startup.ready.announce(&bound) {
+        tracing::warn!(%error, "the ready line could not be printed");
+    }
+    tracing::info!(http = %bound.http, version = env!("CARGO_PKG_VERSION"), "serving");
+    stop.wait().await;
+    tracing::info!("stopping: no new connections, waiting for those under way");
+    edge.stopping.cancel();
+    shut_down(&edge, registry, accepting, config.server.shutdown_timeout).await;
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<Registry, String> {
+    let paths = Paths {
+        database: config.database.path.clone(),
+        layers: config.storage.layers_path.clone(),
+        uploads: config.storage.uploads_path.clone(),
+    };
+    let settings = settings(config);
+    tokio::task::spawn_blocking(move || Registry::open(&paths, settings, Clock::system(), mcr_blobs::Disk::real()))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
+}
+
+fn settings(config: &Config) -> Settings {
+    let integrity = &config.integrity;
+    Settings {
+        verify_on_read: match integrity.verify_on_read {
+            VerifyOnRead::Off => mcr_registry::VerifyOnRead::Off,
+            VerifyOnRead::Stale => mcr_registry::VerifyOnRead::Stale,
+            VerifyOnRead::Always => mcr_registry::VerifyOnRead::Always,
+        },
+        fresh_for: integrity.fresh_for,
+        broken_index: match integrity.broken_index {
+            BrokenIndex::Serve => mcr_registry::BrokenIndex::Serve,
+            BrokenIndex::Hide => mcr_registry::BrokenIndex::Hide,
+        },
+        reserve: config.storage.reserve,
+        upload_ttl: config.storage.upload_ttl,
+        sparse: integrity
+            .rules
+            .iter()
+            .filter(|rule| rule.commit == Commit::Sparse)
+            .flat_map(|rule| rule.repositories.iter().cloned())
+            .collect(),
+        read_only: config.server.read_only,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let or_never = |d: Duration| if d.is_zero() { NEVER } else { d };
+    Limits { head: or_never(config.server.read_timeout), idle: or_never(config.server.idle_timeout) }
+}
+
+fn edge(startup: &Startup, registry: Registry) -> Result<Edge, String> {
+    let gate = match &startup.access {
+        Access::Anonymous => Gate::Open,
+        Access::DevAdmin(admin) => Gate::Admin(Arc::new(Password(admin.clone()))),
+    };
+    Ok(Edge {
+        registry,
+        gate,
+        metrics: Metrics::new().map_err(|error| error.to_string())?,
+        read_timeout: limits(&startup.config).head,
+        metrics_here: startup.config.metrics.listen_addr.is_none(),
+        tasks: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+        started: Instant::now(),
+        id_prefix: random_hex(4).map_err(|error| format!("no random bytes to be had: {error}"))?,
+    })
+}
+
+struct Password(DevAdmin);
+
+impl CheckPassword for Password {
+    fn check(&self, username: &str, password: &str) -> bool {
+        self.0.verify(username, password)
+    }
+}
+
+/// The listening sockets of one server.
+struct Listeners {
+    http: TcpListener,
+    grpc: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> Result<Self, String> {
+        let at = |address: SocketAddr| {
+            bind(address).map_err(|error| {
+                format!("cannot listen on {address}: {error}; choose another address or stop what listens there")
+            })
+        };
+        Ok(Self {
+            http: at(config.server.listen_addr)?,
+            grpc: config.server.grpc_addr.map(at).transpose()?,
+            metrics: config.metrics.listen_addr.map(at).transpose()?,
+        })
+    }
+
+    fn bound(&self) -> Result<Bound, String> {
+        let of = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        Ok(Bound {
+            http: of(&self.http)?,
+            grpc: self.grpc.as_ref().map(of).transpose()?,
+            metrics: self.metrics.as_ref().map(of).transpose()?,
+        })
+    }
+
+    fn accept(self, listening: &Listening) -> TaskTracker {
+        let accepting = TaskTracker::new();
+        accepting.spawn(accept(self.http, listening.clone()));
+        if let Some(grpc) = self.grpc {
+            accepting.spawn(hang_up(grpc, listening.edge.stopping.clone()));
+        }
+        if let Some(metrics) = self.metrics {
+            accepting.spawn(crate::http::figures::accept(metrics, listening.clone()));
+        }
+        accepting
+    }
+}
+
+/// The gRPC services come with the admin API; until then the port is held and every connection
+/// closed at once, so that a client fails clearly instead of waiting.
+async fn hang_up(listener: TcpListener, stopping: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            accepted = listener.accept() => drop(accepted),
+        }
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let on = |kind| signal(kind).map_err(|error| format!("signals cannot be listened to: {error}"));
+        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Waits for requests under way, then for work that outlives them, at most `patience`.
+async fn shut_down(edge: &Edge, registry: Registry, accepting: TaskTracker, patience: Duration) {
+    accepting.close();
+    edge.tasks.close();
+    let drained = async {
+        accepting.wait().await;
+        edge.tasks.wait().await;
+        registry.close().await;
+    };
+    if tokio::time::timeout(patience, drained).await.is_err() {
+        tracing::warn!(seconds = patience.as_secs(), "requests were still under way when the time to drain ran out");
+    }
+}
