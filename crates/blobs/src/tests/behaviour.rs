@@ -277,3 +277,15 @@ fn a_store_opens_where_one_was(disk: &Disk) {
     push(&store, b"second");
     assert_eq!(assert_all_whole(&place), 2);
 }
+
+/// Callers move these between their threads.
+#[test]
+fn stores_are_shared_and_uploads_are_sent() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send + 'static>() {}
+    shared::<crate::Store>();
+    sent::<crate::Upload>();
+    sent::<crate::BlobFile>();
+    sent::<CommitError>();
+    sent::<PutError>();
+}
