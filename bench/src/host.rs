@@ -88,6 +88,21 @@ pub(crate) fn peak_memory_kib(pid: u32) -> Result<u64, Error> {
         .ok_or_else(|| Error::Results { path, problem: "no VmHWM line".to_owned() })
 }
 
+/// `/proc/PID/stat` of every process there is.
+pub(crate) fn processes() -> Result<Vec<String>, Error> {
+    let proc = Path::new("/proc");
+    let mut stats = Vec::new();
+    for entry in fs::read_dir(proc).map_err(Error::file("list", proc))? {
+        let path = entry.map_err(Error::file("list", proc))?.path().join("stat");
+        let name = path.parent().and_then(Path::file_name).unwrap_or_default();
+        if name.to_string_lossy().starts_with(|first: char| first.is_ascii_digit()) {
+            // One that ended meanwhile is not there any more.
+            stats.extend(read(&path).ok());
+        }
+    }
+    Ok(stats)
+}
+
 /// The machine a table was measured on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
@@ -101,8 +116,6 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     /// Type of the file system that held the data.
     pub(crate) file_system: String,
-    /// Load average of the minute before the run: what else the machine was doing.
-    pub(crate) load: f64,
 }
 
 impl Machine {
@@ -120,15 +133,8 @@ impl Machine {
                 .map_or(0, |kib| kib >> 10),
             kernel: format!("{} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy()),
             file_system: file_system(&mounts, scratch),
-            load: load(&read(Path::new("/proc/loadavg"))?),
         })
     }
-}
-
-/// The first of the three load averages.
-fn load(averages: &str) -> f64 {
-    let first = averages.split_whitespace().next();
-    first.and_then(|word| word.parse().ok()).unwrap_or_default()
 }
 
 /// The value of the first `name : value` line.
@@ -160,7 +166,6 @@ mod tests {
         assert_eq!(field("model name\t: X 1\n", "model name").unwrap(), "X 1");
         assert_eq!(field("MemTotal:  5 kB", "MemTotal").unwrap(), "5 kB");
         assert_eq!(field("other: 1", "MemTotal"), None);
-        assert!((load("0.25 1.00 2.00 1/100 7") - 0.25).abs() < 1e-9);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod error;
 mod host;
 mod http;
 mod interrupt;
+mod others;
 mod process;
 mod push;
 mod report;
@@ -25,9 +26,6 @@ mod stats;
 mod tls;
 mod versions;
 mod wrk;
-
-/// A machine busier than this before the run is worth a warning.
-const QUIET_LOAD: f64 = 0.5;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -54,21 +52,17 @@ fn measure(options: &Run) -> Result<(), Error> {
         .tempdir_in(&parent)
         .map_err(Error::file("create a directory in", &parent))?;
     interrupt::watch().map_err(Error::file("wait for signals in", &parent))?;
-    let machine = host::Machine::describe(scratch.path())?;
-    if machine.load > QUIET_LOAD {
-        let load = machine.load;
-        eprintln!("mcr-bench: load average {load}: something else is running, expect noise");
-    }
     let results = Results {
         date: versions::today(),
         command: versions::command(env::args()),
-        machine,
+        machine: host::Machine::describe(scratch.path())?,
         versions: versions::all(&plan.programs, &plan.wrk),
         pairs: plan.pairs,
         amounts: plan.amounts.clone(),
         phases: plan.run(scratch.path())?,
     };
     print!("{}", report::tables(&results));
+    eprintln!("{}", report::trust(&results));
     if let Some(file) = &options.json {
         results.save(file)?;
     }

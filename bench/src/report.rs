@@ -18,6 +18,9 @@ const END: &str = "<!-- mcr-bench: end -->";
 /// Our peak memory has to stay under this, in MiB.
 const MEMORY_GOAL_MIB: f64 = 48.0;
 
+/// Other programs may take this share of the processors before a warning.
+const QUIET: f64 = 0.05;
+
 /// A figure with its unit, to three or four digits.
 pub(crate) fn figure(unit: Unit, value: f64) -> String {
     match unit {
@@ -168,13 +171,25 @@ fn memory(phase: &Phase) -> String {
     format!("| peak memory over all of it | {} | | ≤ {MEMORY_GOAL_MIB} MiB{} |", cells.join(" | "), mark(reached))
 }
 
+/// How far the figures can be trusted: what other programs did meanwhile.
+pub(crate) fn trust(results: &Results) -> String {
+    let Some((_, middle, most)) = stats::spread(&results.others()) else {
+        return String::new();
+    };
+    let noisy = if middle > QUIET { " **The machine was not quiet: do not rely on these figures.**" } else { "" };
+    format!(
+        "Other programs took {:.1} % of the processors during the median sample, {:.1} % during the worst.{noisy}",
+        middle * 100.0,
+        most * 100.0
+    )
+}
+
 /// The measured part of the page: what was run where, and the tables.
 fn section(results: &Results) -> String {
     let machine = &results.machine;
     let mut out = format!(
         "Measured on {} with `{}`: {} measured rounds per row after one to warm up.\n\n\
-         {} × {}, {:.1} GiB memory, {}, data on {}; load average before the run {:.2}. \
-         Servers and load generators share the processors.\n\n",
+         {} × {}, {:.1} GiB memory, {}, data on {}; servers and load generators share the processors. {}\n\n",
         results.date,
         results.command,
         results.pairs,
@@ -183,7 +198,7 @@ fn section(results: &Results) -> String {
         machine.memory_mib as f64 / 1024.0,
         machine.kernel,
         machine.file_system,
-        machine.load,
+        trust(results),
     );
     for (program, version) in &results.versions {
         let _ = writeln!(out, "- {program}: {version}");

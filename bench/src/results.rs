@@ -50,6 +50,8 @@ pub(crate) struct Measured {
     pub(crate) row: Row,
     /// Samples of each server, one per round, in the row's unit.
     pub(crate) samples: BTreeMap<Kind, Vec<f64>>,
+    /// The share of the processors that other programs took during each sample of any server, from 0 to 1.
+    pub(crate) others: Vec<f64>,
 }
 
 impl Measured {
@@ -60,6 +62,12 @@ impl Measured {
 }
 
 impl Results {
+    /// The share of the processors that other programs took, of every sample.
+    pub(crate) fn others(&self) -> Vec<f64> {
+        let rows = self.phases.iter().flat_map(|phase| &phase.rows);
+        rows.flat_map(|row| row.others.iter().copied()).collect()
+    }
+
     /// Reads a file `save` wrote.
     pub(crate) fn load(path: &Path) -> Result<Results, Error> {
         serde_json::from_str(&host::read(path)?)

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     error::Error,
     host, interrupt,
+    others::Others,
     results::{Measured, Phase},
     rows::{Amounts, Row, Work},
     servers::{Kind, Programs, Server, Setting, Transport},
@@ -90,7 +91,7 @@ impl Plan {
                 order.push(position);
             }
         }
-        let mut samples: BTreeMap<Kind, Vec<f64>> = BTreeMap::new();
+        let mut measured = Measured { row, samples: BTreeMap::new(), others: Vec::new() };
         for number in 0..=self.pairs {
             let round = work.round(number as u64);
             for position in &order {
@@ -99,30 +100,34 @@ impl Plan {
                 };
                 interrupt::check()?;
                 host::settle(&setting.directory)?;
+                let others = Others::watch()?;
                 let sample = work.sample(&round, server, wrk, &self.amounts);
+                let others = others.share()?;
                 // That a server died says more than that its connection broke.
                 server.check()?;
                 let sample = sample?;
-                progress(setting.transport, row, number, server.kind, sample);
+                progress(setting.transport, row, number, server.kind, sample, others);
                 if number > 0 {
-                    samples.entry(server.kind).or_default().push(sample);
+                    measured.samples.entry(server.kind).or_default().push(sample);
+                    measured.others.push(others);
                 }
             }
             if !order.is_empty() {
                 order.rotate_left(1);
             }
         }
-        Ok(Measured { row, samples })
+        Ok(measured)
     }
 }
 
-fn progress(transport: Transport, row: Row, number: usize, kind: Kind, sample: f64) {
+fn progress(transport: Transport, row: Row, number: usize, kind: Kind, sample: f64, others: f64) {
     let round = if number == 0 { "warm-up".to_owned() } else { format!("round {number}") };
     eprintln!(
-        "{:5} {:11} {round:8} {:17} {}",
+        "{:5} {:11} {round:8} {:17} {:>12}   others {:3.0} %",
         transport.slug(),
         row.slug(),
         kind.slug(),
-        crate::report::figure(row.unit(), sample)
+        crate::report::figure(row.unit(), sample),
+        others * 100.0
     );
 }

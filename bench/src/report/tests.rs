@@ -6,7 +6,11 @@ use super::*;
 use crate::servers::Transport;
 
 fn measured(row: Row, samples: &[(Kind, &[f64])]) -> Measured {
-    Measured { row, samples: samples.iter().map(|(kind, values)| (*kind, values.to_vec())).collect() }
+    Measured {
+        row,
+        samples: samples.iter().map(|(kind, values)| (*kind, values.to_vec())).collect(),
+        others: vec![0.01, 0.3, 0.02],
+    }
 }
 
 #[test]
@@ -40,6 +44,30 @@ fn a_phase_without_us_has_figures_and_no_verdict() {
     let table = table(&phase, &amounts);
     assert!(table.contains("|  | **2.00 GB/s** (1.00–3.00) |  | ≥ 1.7 × distribution 3 |"), "{table}");
     assert!(table.contains("| **100 MiB** |  | | ≤ 48 MiB |"), "{table}");
+}
+
+#[test]
+fn a_busy_machine_is_told() {
+    let phase = |others: &[f64]| Phase {
+        transport: Transport::Tls,
+        servers: vec![Kind::Nginx],
+        rows: vec![Measured { row: Row::Blob1m, samples: BTreeMap::new(), others: others.to_vec() }],
+        peak_memory_mib: BTreeMap::new(),
+    };
+    let mut results = Results {
+        date: "2000-01-01".to_owned(),
+        command: "mcr-bench run".to_owned(),
+        machine: host::Machine::describe(Path::new("/")).unwrap(),
+        versions: BTreeMap::from([("nginx, files".to_owned(), "1".to_owned())]),
+        pairs: 3,
+        amounts: Amounts { seconds: 1, push_mib: 1, images: 1, indexes: 1 },
+        phases: vec![phase(&[0.01, 0.3]), phase(&[0.02])],
+    };
+    let quiet = "Other programs took 2.0 % of the processors during the median sample, 30.0 % during the worst.";
+    assert_eq!(trust(&results), quiet);
+    assert!(section(&results).contains(quiet));
+    results.phases.push(phase(&[0.2, 0.4, 0.5]));
+    assert!(trust(&results).contains("not quiet"));
 }
 
 #[test]
