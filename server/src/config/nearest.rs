@@ -3,11 +3,11 @@
 /// The known name nearest to `name`, if one is near enough to be a slip of the hand.
 #[must_use]
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.len() / 3).max(2);
+    let limit = |candidate: &str| (name.len().max(candidate.len()) / 3).max(2);
     known
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, candidate)| *distance <= limit(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -1,1 +1,289 @@
-//! Tests of the module above.
+//! Tests of a whole configuration: layers, every key's way into it, what is refused.
+
+use std::path::Path;
+
+use super::*;
+
+struct Site {
+    dir: tempfile::TempDir,
+    files: Vec<PathBuf>,
+}
+
+impl Site {
+    fn new(files: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files
+            .iter()
+            .enumerate()
+            .map(|(number, text)| {
+                let path = dir.path().join(format!("{number}.toml"));
+                files::replace(&path, text.as_bytes(), 0o600).unwrap();
+                path
+            })
+            .collect();
+        Self { dir, files }
+    }
+
+    fn load(&self, variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
+        load(Sources::of_files(self.files.clone(), Environment::of(variables)))
+    }
+
+    /// Problems without the temporary directory's name.
+    fn problems(&self, variables: &[(&str, &str)]) -> Vec<String> {
+        let dir = format!("{}/", self.dir.path().display());
+        let problems = self.load(variables).unwrap_err();
+        problems.0.iter().map(|problem| problem.to_string().replace(&dir, "")).collect()
+    }
+}
+
+const BASE: &str = "[server]\nlisten_addr = \"127.0.0.1:8443\"\n[database]\npath = \"/d/mcr.db\"\n[storage]\nlayers_path = \"/d/layers\"\n[auth]\nmode = \"none\"\n";
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = Site::new(&[BASE]).load(&[]).unwrap().config;
+    let server = &config.server;
+    assert_eq!(server.read_timeout, Duration::from_secs(30));
+    assert_eq!(server.write_timeout, Duration::ZERO);
+    assert_eq!(server.idle_timeout, Duration::from_secs(120));
+    assert_eq!(server.shutdown_timeout, Duration::from_secs(60));
+    assert_eq!(server.min_tls, MinTls::V1_3);
+    assert!(server.plain_http && !server.read_only && !server.behind_tls_proxy);
+    assert_eq!(server.grpc_addr, None);
+    assert_eq!(config.storage.uploads_path, Path::new("/d/uploads"));
+    assert_eq!(config.storage.reserve, 1 << 30);
+    assert_eq!(config.storage.upload_ttl, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(config.integrity.verify_on_read, VerifyOnRead::Stale);
+    assert_eq!(config.integrity.fresh_for, Duration::from_secs(3600));
+    assert_eq!(config.integrity.broken_index, BrokenIndex::Serve);
+    assert_eq!(config.integrity.quarantine_keep, Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(config.gc.grace, Duration::from_secs(24 * 3600));
+    assert_eq!(config.gc.lease, Duration::from_secs(3600));
+    assert_eq!(config.gc.undo, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
+}
+
+const EVERYTHING: &str = r#"
+[server]
+listen_addr = "127.0.0.2:1"
+grpc_addr = "127.0.0.2:2"
+tls_cert = "/c.pem"
+tls_key = "/k.pem"
+min_tls = "1.2"
+behind_tls_proxy = true
+read_timeout = "1s"
+write_timeout = "2s"
+idle_timeout = "3s"
+shutdown_timeout = "4s"
+read_only = true
+[database]
+path = "/x/y.db"
+allow_network_filesystem = true
+[storage]
+layers_path = "/x/l"
+uploads_path = "/x/u"
+reserve = "5B"
+upload_ttl = "61s"
+[auth]
+mode = "none"
+[integrity]
+verify_on_read = "always"
+fresh_for = "7s"
+broken_index = "hide"
+quarantine_keep = "8s"
+[[integrity.rule]]
+repositories = ["a/*"]
+commit = "sparse"
+immutable_tags = "v.*"
+[gc]
+grace = "9s"
+lease = "10s"
+undo = "11s"
+[metrics]
+listen_addr = "127.0.0.2:3"
+[log]
+level = "trace"
+format = "json"
+"#;
+
+#[test]
+fn every_key_finds_its_place() {
+    let site = Site::new(&[EVERYTHING]);
+    let loaded = site.load(&[]).unwrap();
+    for key in table::KEYS {
+        let origin = loaded.settings.origin(key.full);
+        assert!(matches!(origin, Origin::File { .. }), "{} is not in EVERYTHING", key.full);
+    }
+    let seconds = Duration::from_secs;
+    let expected = Config {
+        server: Server {
+            listen_addr: "127.0.0.2:1".parse().unwrap(),
+            grpc_addr: "127.0.0.2:2".parse().ok(),
+            tls_cert: Some("/c.pem".into()),
+            tls_key: Some("/k.pem".into()),
+            min_tls: MinTls::V1_2,
+            behind_tls_proxy: true,
+            plain_http: false,
+            read_timeout: seconds(1),
+            write_timeout: seconds(2),
+            idle_timeout: seconds(3),
+            shutdown_timeout: seconds(4),
+            read_only: true,
+        },
+        database: Database { path: "/x/y.db".into(), allow_network_filesystem: true },
+        storage: Storage {
+            layers_path: "/x/l".into(),
+            uploads_path: "/x/u".into(),
+            reserve: 5,
+            upload_ttl: seconds(61),
+        },
+        auth: Auth { mode: AuthMode::None },
+        integrity: Integrity {
+            verify_on_read: VerifyOnRead::Always,
+            fresh_for: seconds(7),
+            broken_index: BrokenIndex::Hide,
+            quarantine_keep: seconds(8),
+            rules: vec![IntegrityRule {
+                repositories: vec!["a/*".to_owned()],
+                commit: Commit::Sparse,
+                immutable_tags: Some("v.*".to_owned()),
+            }],
+        },
+        gc: Gc { grace: seconds(9), lease: seconds(10), undo: seconds(11) },
+        metrics: Metrics { listen_addr: "127.0.0.2:3".parse().ok() },
+        log: Log { level: "trace".to_owned(), format: LogFormat::Json },
+    };
+    assert_eq!(loaded.config, expected);
+}
+
+#[test]
+fn later_layers_win() {
+    let first = format!(
+        "{BASE}[gc]\nundo = \"1d\"\ngrace = \"1d\"\nlease = \"1d\"\n[[integrity.rule]]\nrepositories = [\"a\"]\n"
+    );
+    let second = "[gc]\ngrace = \"2d\"\nlease = \"2d\"\n";
+    let site = Site::new(&[&first, second]);
+    let loaded = site.load(&[("MCR_GC_LEASE", "3d")]).unwrap();
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    assert_eq!((loaded.config.gc.undo, loaded.config.gc.grace, loaded.config.gc.lease), (days(1), days(2), days(3)));
+    assert_eq!(loaded.settings.origin("gc.lease").to_string(), "$MCR_GC_LEASE");
+    assert!(loaded.settings.origin("gc.grace").to_string().ends_with("1.toml:2"));
+    assert_eq!(loaded.settings.origin("server.read_timeout"), &Origin::Default);
+    assert_eq!(loaded.config.integrity.rules.len(), 1, "a file without rules keeps those before it");
+    let third = "[[integrity.rule]]\nrepositories = [\"b\"]\n";
+    let loaded = Site::new(&[&first, third]).load(&[]).unwrap();
+    assert_eq!(loaded.config.integrity.rules[0].repositories, ["b"]);
+}
+
+#[test]
+fn an_empty_text_takes_an_optional_key_back() {
+    let text = BASE.replace("[database]", "grpc_addr = \"127.0.0.1:1\"\ntls_cert = \"\"\n[database]");
+    let site = Site::new(&[&text]);
+    assert_eq!(site.load(&[("MCR_SERVER_GRPC_ADDR", "")]).unwrap().config.server.grpc_addr, None);
+    let problems = site.problems(&[("MCR_DATABASE_PATH", "")]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("$MCR_DATABASE_PATH: [database] path: expected a path"), "{problems:?}");
+}
+
+#[test]
+fn everything_missing_is_told_at_once() {
+    let problems = Site::new(&["[log]\nlevel = \"loud\"\n"]).problems(&[]);
+    assert_eq!(
+        problems,
+        [
+            "0.toml:2: [log] level: expected \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\", found \"loud\"",
+            "[server] listen_addr: missing; set it, for example listen_addr = \"127.0.0.1:8443\"",
+            "[database] path: missing; set it, for example path = \"/srv/mcr/mcr.db\"",
+            "[storage] layers_path: missing; set it, for example layers_path = \"/srv/mcr/layers\"",
+            "[auth] mode: missing; set it, for example mode = \"none\"",
+        ]
+    );
+}
+
+#[test]
+fn a_bad_value_is_not_also_missing() {
+    let problems = Site::new(&[&BASE.replace("\"127.0.0.1:8443\"", "8443")]).problems(&[]);
+    assert_eq!(
+        problems,
+        [
+            "0.toml:2: [server] listen_addr: expected IP:PORT such as \"127.0.0.1:8443\", or \":8443\" for all addresses, found the number 8443"
+        ]
+    );
+}
+
+#[test]
+fn other_auth_modes_are_refused_with_what_to_do() {
+    for mode in ["htpasswd", "mcias"] {
+        let problems = Site::new(&[&BASE.replace("\"none\"", &format!("\"{mode}\""))]).problems(&[]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(&format!(
+            "0.toml:8: [auth] mode: \"{mode}\" needs access control, which this version does not have yet"
+        )));
+    }
+}
+
+#[test]
+fn without_logins_only_loopback_listens() {
+    let tls = "tls_cert = \"/c.pem\"\ntls_key = \"/k.pem\"\n";
+    for address in ["0.0.0.0:8443", "[::]:8443", "10.0.0.1:8443", ":8443"] {
+        let text = BASE.replace("127.0.0.1:8443", address).replace("[database]", &format!("{tls}[database]"));
+        let problems = Site::new(&[&text]).problems(&[]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("only loopback may listen"), "{problems:?}");
+    }
+    for address in ["127.0.0.9:8443", "[::1]:8443", "[::ffff:127.0.0.1]:8443"] {
+        assert!(Site::new(&[&BASE.replace("127.0.0.1:8443", address)]).load(&[]).is_ok(), "{address}");
+    }
+    let problems = Site::new(&[BASE]).problems(&[("PORT", "8080")]);
+    assert!(problems.iter().all(|problem| problem.starts_with("$PORT: [server] listen_addr: ")), "{problems:?}");
+    let problems = Site::new(&[BASE]).problems(&[("PORT_GRPC", "8080")]);
+    assert!(problems.iter().all(|problem| problem.starts_with("$PORT_GRPC: [server] grpc_addr: ")), "{problems:?}");
+}
+
+#[test]
+fn plain_http_needs_loopback_or_a_proxy() {
+    let text = format!("{BASE}[metrics]\nlisten_addr = \":9100\"\n");
+    let site = Site::new(&[&text]);
+    let problems = site.problems(&[]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("0.toml:10: [metrics] listen_addr: plain HTTP is served only on loopback"));
+    assert!(site.load(&[("MCR_SERVER_BEHIND_TLS_PROXY", "true")]).is_ok());
+    assert!(site.load(&[("MCR_SERVER_TLS_CERT", "/c"), ("MCR_SERVER_TLS_KEY", "/k")]).is_ok());
+}
+
+#[test]
+fn certificate_and_key_come_together() {
+    for (present, missing) in [("TLS_CERT", "tls_key"), ("TLS_KEY", "tls_cert")] {
+        let problems = Site::new(&[BASE]).problems(&[(&format!("MCR_SERVER_{present}"), "/c.pem")]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(&format!("[server] {missing}: missing, while")), "{problems:?}");
+    }
+}
+
+#[test]
+fn directories_are_not_inside_each_other() {
+    let cases =
+        [("/d/layers/up", "/d/mcr.db"), ("/d", "/e/mcr.db"), ("/d/layers", "/e/mcr.db"), ("/d/u", "/d/u/mcr.db")];
+    for (uploads, database) in cases {
+        let site = Site::new(&[BASE]);
+        let problems = site.load(&[("MCR_STORAGE_UPLOADS_PATH", uploads), ("MCR_DATABASE_PATH", database)]);
+        assert!(problems.is_err(), "{uploads} {database}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_the_only_complaint() {
+    let mut site = Site::new(&[]);
+    site.files = vec![site.dir.path().join("none.toml")];
+    let problems = site.problems(&[]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("cannot be read: No such file"), "{problems:?}");
+    assert!(problems[0].contains("mcrsrv init --config"), "{problems:?}");
+    site.files = vec![site.dir.path().to_owned()];
+    assert!(site.problems(&[])[0].contains("cannot be read: is a directory"), "{:?}", site.problems(&[]));
+}
+
+#[test]
+fn a_rule_says_which_repositories() {
+    let problems = Site::new(&[&format!("{BASE}[[integrity.rule]]\ncommit = \"sparse\"\n")]).problems(&[]);
+    assert_eq!(problems, ["0.toml:9: [[integrity.rule]] repositories: missing; set it"]);
+}
