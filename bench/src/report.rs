@@ -188,7 +188,7 @@ pub(crate) fn trust(results: &Results) -> String {
 fn section(results: &Results) -> String {
     let machine = &results.machine;
     let mut out = format!(
-        "Measured on {} with `{}`: {} measured rounds per row after one to warm up.\n\n\
+        "Measured on {} with `{}`; measured rounds per row, after one to warm up: {}.\n\n\
          {} × {}, {:.1} GiB memory, {}, data on {}; servers and load generators share the processors. {}\n\n",
         results.date,
         results.command,

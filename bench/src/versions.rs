@@ -22,8 +22,10 @@ pub(crate) fn all(programs: &Programs, wrk: &Path) -> BTreeMap<String, String> {
             (kind.title().to_owned(), without_paths(&said(program, &[flag])))
         })
         .collect();
-    let load = without_paths(&said(wrk, &["-v"]));
-    versions.insert("load of the GETs".to_owned(), load);
+    // Its first line goes on with its copyright.
+    let load = said(wrk, &["-v"]);
+    let load = load.split(" [").next().unwrap_or_default();
+    versions.insert("load of the GETs".to_owned(), without_paths(load));
     versions
 }
 
