@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mcr_metadata::Metadata;
 use mcr_seams::Clock;
 
 use crate::cli::Failure;
@@ -10,6 +11,7 @@ use crate::config::reference::{Chosen, annotated};
 use crate::config::{self, Environment, Sources};
 use crate::dev::{self, Layout};
 use crate::files;
+use crate::lock::DataLock;
 use crate::ready::shell_word;
 
 /// What `init` was asked for.
@@ -72,8 +74,11 @@ fn write(request: &Request) -> Result<(), Failure> {
     for directory in [&home, &layout.data, &layout.layers, &layout.uploads] {
         files::create_private_dir(directory).map_err(|error| cannot(directory, &error))?;
     }
-    dev::ensure_certificate(&layout.cert, &layout.key, None, &Clock::system()).map_err(Failure::refused)?;
     let text = text(&layout)?;
+    if request.from_dev.is_none() {
+        make_database(&layout)?;
+    }
+    dev::ensure_certificate(&layout.cert, &layout.key, None, &Clock::system()).map_err(Failure::refused)?;
     // Last, so that a configuration that is there is complete.
     let written =
         files::write_new(&request.config, text.as_bytes(), 0o640).map_err(|error| cannot(&request.config, &error))?;
@@ -85,6 +90,13 @@ fn write(request: &Request) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// An empty database, or the one that is there if it is ours, while nobody else has its directory.
+fn make_database(layout: &Layout) -> Result<(), Failure> {
+    let _lock = DataLock::acquire("mcrsrv init", &layout.database, &layout.layers).map_err(Failure::refused)?;
+    let made = Metadata::open(&layout.database, mcr_metadata::Options::default());
+    made.map(Metadata::close).map_err(|error| Failure::refused(format!("{}: {error}", layout.database.display())))
 }
 
 /// Data beside the configuration, the certificate in `certs/`.

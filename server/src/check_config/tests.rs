@@ -54,7 +54,7 @@ fn json_says_the_same() {
 fn secrets_are_masked_everywhere() {
     let secret = Key {
         full: "auth.secret",
-        kind: Kind::Text,
+        kind: Kind::Pattern,
         fallback: Fallback::Unset(""),
         reloadable: false,
         secret: true,

@@ -151,7 +151,7 @@ fn type_of(kind: Kind) -> String {
         Kind::Duration { min, .. } => format!("duration, at least {}", value::write_duration(min)),
         Kind::Size => "size".to_owned(),
         Kind::Choice(_) => value::expected(kind).replace('"', "`"),
-        Kind::Text => "text".to_owned(),
+        Kind::Pattern => "regular expression".to_owned(),
         Kind::Globs => "list of patterns".to_owned(),
     }
 }

@@ -22,8 +22,8 @@ pub enum Kind {
     Size,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// Free text.
-    Text,
+    /// A regular expression.
+    Pattern,
     /// A list of repository name patterns.
     Globs,
 }
@@ -201,7 +201,7 @@ pub static RULE_KEYS: &[Key] = &[
     ),
     key(
         "integrity.rule.immutable_tags",
-        Kind::Text,
+        Kind::Pattern,
         Unset("every tag may move"),
         "A regular expression; a tag that matches it as a whole is neither moved nor deleted.",
     ),

@@ -42,7 +42,7 @@ pub enum Value {
     Size(u64),
     /// One of the words of [`Kind::Choice`].
     Word(&'static str),
-    /// Free text.
+    /// Text: a regular expression.
     Text(String),
     /// A list of patterns.
     List(Vec<String>),
@@ -64,7 +64,7 @@ pub fn read(kind: Kind, raw: &Raw) -> Result<Value, String> {
         Kind::Choice(words) => {
             text(raw).and_then(|text| words.iter().find(|word| **word == text)).map(|word| Value::Word(word))
         }
-        Kind::Text => text(raw).filter(|text| !text.is_empty()).map(|text| Value::Text(text.to_owned())),
+        Kind::Pattern => return pattern(raw),
         Kind::Globs => globs(raw).map(Value::List),
     };
     read.ok_or_else(|| format!("expected {}, found {}", expected(kind), raw))
@@ -93,7 +93,7 @@ pub fn expected(kind: Kind) -> String {
                 _ => words.concat(),
             }
         }
-        Kind::Text => "text in quotes".to_owned(),
+        Kind::Pattern => "a regular expression such as \"v[0-9.]+\"".to_owned(),
         Kind::Globs => "a list of repository patterns such as [\"infra/*\"]".to_owned(),
     }
 }
@@ -239,6 +239,22 @@ fn split_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, rest))
+}
+
+/// Unlike other kinds it can say what is wrong inside the text.
+fn pattern(raw: &Raw) -> Result<Value, String> {
+    let Some(text) = text(raw).filter(|text| !text.is_empty()) else {
+        return Err(format!("expected {}, found {raw}", expected(Kind::Pattern)));
+    };
+    match regex::Regex::new(text) {
+        Ok(_) => Ok(Value::Text(text.to_owned())),
+        Err(error) => {
+            // The last line says what is wrong; those before it draw where.
+            let error = error.to_string();
+            let reason = error.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
+            Err(format!("expected {}, found {raw}: {reason}", expected(Kind::Pattern)))
+        }
+    }
 }
 
 fn globs(raw: &Raw) -> Option<Vec<String>> {

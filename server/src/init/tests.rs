@@ -25,6 +25,7 @@ fn what_is_written_is_a_good_configuration() {
         ("uploads", 0o700),
         ("certs", 0o700),
         ("certs/key.pem", 0o600),
+        ("mcr.db", 0o600),
     ] {
         assert_eq!(mode(&home.join(path)), expected, "{path}");
     }
@@ -63,6 +64,21 @@ fn accounts_are_refused_until_there_are_some() {
     let failure = run(&Request { admin: Some("ann".to_owned()), ..request(config.clone()) }).unwrap_err();
     assert!(failure.lines[0].starts_with("--admin needs accounts"), "{:?}", failure.lines);
     assert!(!dir.path().join("new").exists());
+}
+
+#[test]
+fn a_database_that_is_not_ours_or_in_use_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("mcr.toml");
+    let held = DataLock::acquire("mcrsrv server", &dir.path().join("mcr.db"), &dir.path().join("layers")).unwrap();
+    let failure = run(&request(config.clone())).unwrap_err();
+    assert!(failure.lines[0].contains("is in use by mcrsrv server"), "{:?}", failure.lines);
+    drop(held);
+    files::replace(&dir.path().join("mcr.db"), b"something else", 0o600).unwrap();
+    let failure = run(&request(config.clone())).unwrap_err();
+    assert!(failure.lines[0].contains("mcr.db"), "{:?}", failure.lines);
+    assert_eq!(files::read_text(&dir.path().join("mcr.db"), 99).unwrap(), "something else");
+    assert!(!config.exists());
 }
 
 #[test]

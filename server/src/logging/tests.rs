@@ -51,7 +51,7 @@ fn no_value_can_forge_a_line() {
     for format in [LogFormat::Text, LogFormat::Json] {
         let out = logged(format, "info", log);
         assert_eq!(out.matches('\n').count(), 1, "{out:?}");
-        let controls = out.trim_end_matches('\n').chars().filter(|c| c.is_ascii_control()).count();
+        let controls = out.trim_end_matches('\n').chars().filter(char::is_ascii_control).count();
         assert_eq!(controls, 0, "{out:?}");
     }
     let out = logged(LogFormat::Text, "info", log);

@@ -70,7 +70,6 @@ fn only_what_the_kind_says_is_accepted() {
     assert_eq!(read(Kind::Size, &Raw::Integer(5)), Ok(Value::Size(5)));
     assert!(read(Kind::Size, &Raw::Integer(-5)).is_err());
     assert!(read(Kind::Path, &text("")).is_err());
-    assert!(read(Kind::Text, &text("")).is_err());
 }
 
 #[test]
@@ -81,6 +80,15 @@ fn globs_are_what_repository_names_can_match() {
     assert!(read(Kind::Globs, &list(&["Upper"])).is_err());
     assert!(read(Kind::Globs, &list(&[""])).is_err());
     assert!(read(Kind::Globs, &text("infra/**")).is_err());
+}
+
+#[test]
+fn patterns_are_regular_expressions() {
+    assert_eq!(read(Kind::Pattern, &text("v[0-9.]+|\\d+")), Ok(Value::Text("v[0-9.]+|\\d+".to_owned())));
+    let message = read(Kind::Pattern, &text("v(")).unwrap_err();
+    assert_eq!(message, "expected a regular expression such as \"v[0-9.]+\", found \"v(\": unclosed group");
+    assert!(read(Kind::Pattern, &text("")).is_err());
+    assert!(read(Kind::Pattern, &text("(a{1000}){1000}")).is_err(), "its size is bounded");
 }
 
 #[test]
