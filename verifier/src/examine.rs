@@ -37,7 +37,7 @@ pub(crate) async fn closure<S: Source>(root: &Root, source: &S, options: &Option
             let media_type = Some(manifest.media_type.clone());
             seen.insert(digest.clone(), Examined::Manifest { manifest: Arc::clone(manifest), size: *size, media_type });
         }
-        Root::Named(descriptor) => waiting.push_back((descriptor.clone(), EdgeTarget::Manifest, 0)),
+        Root::Named(descriptor) => waiting.push_back((descriptor.as_ref().clone(), EdgeTarget::Manifest, 0)),
     }
     let mut running = FuturesUnordered::new();
     loop {
@@ -80,7 +80,10 @@ fn over_limits(target: EdgeTarget, depth: usize, manifests: &mut usize, options:
         ));
     }
     (*manifests > options.limits.manifests).then(|| {
-        Problem::new(FindingKind::ManifestInvalid, format!("the closure has more than {} manifests", options.limits.manifests))
+        Problem::new(
+            FindingKind::ManifestInvalid,
+            format!("the closure has more than {} manifests", options.limits.manifests),
+        )
     })
 }
 

@@ -63,7 +63,10 @@ pub trait Source: Sync {
     type Error: Send;
 
     /// Fetches the manifest that `descriptor` names. At most [`mcr_oci::MANIFEST_MAX`] bytes.
-    fn manifest(&self, descriptor: &Descriptor) -> impl Future<Output = Result<Look<StoredManifest>, Self::Error>> + Send;
+    fn manifest(
+        &self,
+        descriptor: &Descriptor,
+    ) -> impl Future<Output = Result<Look<StoredManifest>, Self::Error>> + Send;
 
     /// Looks how the blob that `descriptor` names is: present, and how long.
     fn blob(&self, descriptor: &Descriptor) -> impl Future<Output = Result<Look<StoredBlob>, Self::Error>> + Send;

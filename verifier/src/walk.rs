@@ -72,7 +72,7 @@ pub enum Root {
         size: u64,
     },
     /// A manifest the source is asked for.
-    Named(Descriptor),
+    Named(Box<Descriptor>),
 }
 
 impl Root {

@@ -23,7 +23,7 @@ impl Buffers {
     }
 }
 
-/// One buffer, given back to the pool when dropped.
+/// One buffer, given back to the pool when dropped. It is read into at once, or appended to.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -36,6 +36,22 @@ impl Buffer {
     pub(crate) fn space(&mut self, length: usize) -> &mut [u8] {
         let end = length.min(self.bytes.len());
         self.bytes.get_mut(..end).unwrap_or_default()
+    }
+
+    /// Copies as much of `bytes` behind what is there as fits; says how much that was.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+        let space = self.bytes.get_mut(self.filled..).unwrap_or_default();
+        let fits = bytes.len().min(space.len());
+        if let (Some(to), Some(from)) = (space.get_mut(..fits), bytes.get(..fits)) {
+            to.copy_from_slice(from);
+        }
+        self.filled += fits;
+        fits
+    }
+
+    /// True when [`Buffer::append`] has no more room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled == self.bytes.len()
     }
 
     /// The buffer's first `filled` bytes, without a copy.
@@ -57,5 +73,29 @@ impl Drop for Buffer {
         if free.len() < KEPT {
             free.push(std::mem::take(&mut self.bytes));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_to_the_caller() {
+        let mut buffer = Buffers::default().take();
+        assert_eq!(buffer.append(&vec![1; BUFFER - 1]), BUFFER - 1);
+        assert!(!buffer.is_full());
+        assert_eq!(buffer.append(&[2, 3]), 1);
+        assert!(buffer.is_full());
+        assert_eq!(buffer.append(&[3]), 0);
+        assert_eq!(buffer.as_ref().last(), Some(&2));
+    }
+
+    #[test]
+    fn a_dropped_buffer_is_used_again() {
+        let pool = Buffers::default();
+        drop(pool.take().into_bytes(10));
+        assert_eq!(pool.free.lock().unwrap().len(), 1);
+        assert_eq!(pool.take().as_ref(), b"");
     }
 }

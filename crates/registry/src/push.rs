@@ -19,6 +19,8 @@ use crate::registry::{Registry, actor};
 
 /// Walks tried when edges keep changing underneath.
 const MAX_WALKS: u32 = 5;
+/// Bytes above which a manifest is parsed beside few others.
+const HEAVY: usize = 64 * 1024;
 /// Findings written into one audit row.
 const MAX_AUDITED: usize = 20;
 
@@ -56,6 +58,8 @@ impl Registry {
     /// [`Error::DiskFull`] below the reserve; inability.
     pub async fn push_manifest(&self, permit: &Permit<Push>, push: PushManifest) -> Result<Pushed, Error> {
         self.may_write()?;
+        // A large manifest costs many times its size while it is parsed: few at once.
+        let _heavy = if push.bytes.len() > HEAVY { Some(self.parts.heavy.acquire().await.map_err(|_| Error::stopping())?) } else { None };
         let digest = digest_of(&push)?;
         let manifest = Manifest::parse(&push.bytes, push.media_type.as_deref()).map_err(|error| invalid(&error))?;
         let manifest = Arc::new(manifest);

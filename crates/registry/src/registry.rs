@@ -8,6 +8,7 @@ use mcr_blobs::Store;
 use mcr_metadata::{Actor, Metadata};
 use mcr_oci::FindingKind;
 use mcr_seams::Clock;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::ask::Writes;
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) read_only: AtomicBool,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    /// Places for large manifests being parsed.
+    pub(crate) heavy: Semaphore,
     /// Work that goes on when the client that began it has gone; shutdown waits for it.
     pub(crate) tasks: TaskTracker,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use mcr_blobs::{Disk, Options as BlobOptions, Store};
 use mcr_metadata::{Metadata, Options as MetadataOptions};
 use mcr_seams::{Clock, random_hex};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::ask::Writes;
@@ -17,6 +18,9 @@ use crate::registry::{Counters, Parts, Registry};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::volume::Volume;
+
+/// Large manifests parsed at once.
+const HEAVY_AT_ONCE: usize = 2;
 
 /// Where a registry keeps its things.
 #[derive(Debug, Clone)]
@@ -104,6 +108,7 @@ impl Registry {
                 settings,
                 clock,
                 counters: Counters::default(),
+                heavy: Semaphore::new(HEAVY_AT_ONCE),
                 tasks,
             }),
         })

@@ -12,13 +12,12 @@ use mcr_blobs::{CommitError, Committed, PutError, UploadId};
 use mcr_metadata::{RecordBlob, RecordedBlob};
 use mcr_oci::{Digest, RepositoryName};
 
+use crate::buffers::Buffer;
 use crate::error::Error;
 use crate::integrity::recorded;
 use crate::registry::{Registry, actor};
 use crate::sessions::InHand;
 
-/// Bytes collected before they are handed to a blocking job.
-const BATCH: usize = 256 * 1024;
 /// A whole body up to this size skips the session's file.
 const SMALL: usize = 256 * 1024;
 
@@ -198,7 +197,10 @@ impl Registry {
         let mut held = self.parts.sessions.take(id).await?;
         if held.is_none() {
             let (blobs, asked) = (Arc::clone(&self.parts.blobs), id.clone());
-            *held = self.parts.blocking.run(move || blobs.open_upload(&asked)).await??;
+            *held = match self.parts.blocking.run(move || blobs.open_upload(&asked)).await? {
+                Err(error) if error.is_busy() => return Err(Error::unavailable("this upload session is in use; try again")),
+                opened => opened?,
+            };
         }
         if held.is_none() {
             self.parts.sessions.forget(id);
@@ -213,33 +215,21 @@ impl Registry {
     /// chunk that is not as long as it said is taken back whole.
     async fn receive<B: Body>(&self, mut held: InHand, mut chunk: Chunk<B>, before: u64) -> Result<InHand, Error> {
         let mut arrived = 0_u64;
-        let mut ended = None;
-        while ended.is_none() {
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            while bytes < BATCH {
-                match chunk.body.next().await {
-                    Some(Ok(frame)) => {
-                        bytes += frame.len();
-                        batch.push(frame);
-                    }
-                    Some(Err(lost)) => {
-                        ended = Some(Err(Error::BodyLost(lost.0)));
-                        break;
-                    }
-                    None => {
-                        ended = Some(Ok(()));
-                        break;
-                    }
-                }
+        let mut carry = Bytes::new();
+        let mut batch = self.collect_batch(&mut chunk.body, &mut carry).await;
+        while !batch.bytes.as_ref().is_empty() {
+            arrived += batch.bytes.as_ref().len() as u64;
+            let writing = self.write(held, batch.bytes);
+            if batch.ended.is_some() {
+                held = writing.await?;
+                batch.bytes = self.parts.buffers.take();
+                break;
             }
-            arrived += bytes as u64;
-            if bytes > 0 {
-                held = self.write(held, batch, bytes as u64).await?;
-            }
+            let (written, next) = tokio::join!(writing, self.collect_batch(&mut chunk.body, &mut carry));
+            (held, batch) = (written?, next);
         }
-        if let Some(Err(lost)) = ended {
-            return Err(lost);
+        if let Some(Err(lost)) = batch.ended {
+            return Err(Error::BodyLost(lost.0));
         }
         let said = chunk.range.map(|(start, end)| end - start + 1).or(chunk.length);
         if let Some(said) = said.filter(|said| *said != arrived) {
@@ -249,16 +239,32 @@ impl Registry {
         Ok(held)
     }
 
-    async fn write(&self, mut held: InHand, batch: Vec<Bytes>, bytes: u64) -> Result<InHand, Error> {
+    /// Fills a buffer from the body; small frames are joined, since each write and hash has its price.
+    async fn collect_batch<B: Body>(&self, body: &mut B, carry: &mut Bytes) -> Batch {
+        let mut bytes = self.parts.buffers.take();
+        loop {
+            let taken = bytes.append(carry);
+            // What did not fit begins the next batch.
+            *carry = carry.slice(taken..);
+            if bytes.is_full() {
+                return Batch { bytes, ended: None };
+            }
+            match body.next().await {
+                Some(Ok(frame)) => *carry = frame,
+                Some(Err(lost)) => return Batch { bytes, ended: Some(Err(lost)) },
+                None => return Batch { bytes, ended: Some(Ok(())) },
+            }
+        }
+    }
+
+    async fn write(&self, mut held: InHand, bytes: Buffer) -> Result<InHand, Error> {
         let registry = self.clone();
         self.parts
             .blocking
             .run(move || {
-                registry.parts.volume.room_for(bytes)?;
+                registry.parts.volume.room_for(bytes.as_ref().len() as u64)?;
                 let Some(upload) = held.as_mut() else { return Err(Error::stopping()) };
-                for frame in &batch {
-                    upload.append(frame)?;
-                }
+                upload.append(bytes.as_ref())?;
                 Ok(held)
             })
             .await?
@@ -296,6 +302,10 @@ impl Registry {
                     *held = Some(*upload);
                     registry.take_back(held, before).await?;
                     return Err(mismatch(&expected, &computed));
+                }
+                Err(CommitError::Io(error)) if error.is_gone() => {
+                    registry.parts.sessions.forget(&id);
+                    return Err(Error::UploadUnknown(id.to_string()));
                 }
                 Err(CommitError::Io(error)) => return Err(error.into()),
             };
@@ -364,6 +374,12 @@ impl Registry {
             Err(error) => tracing::warn!(%error, "a finished upload session could not be removed; it will expire"),
         }
     }
+}
+
+/// Bytes of a body, and how it ended if it did.
+struct Batch {
+    bytes: Buffer,
+    ended: Option<Result<(), BodyLost>>,
 }
 
 fn size_of(held: &InHand) -> u64 {
