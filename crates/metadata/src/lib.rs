@@ -125,4 +125,6 @@ impl Drop for Metadata {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
