@@ -99,7 +99,10 @@ fn dispatch(cli: &Cli) -> Outcome {
             print_answer(&cli.global, &answer)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "mcrctl", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mcrctl", &mut script);
+            // A reader that has seen enough, as `head` has, is no failure.
+            let _ = std::io::stdout().write_all(&script);
             Outcome::Holds
         }
     }
@@ -142,10 +145,12 @@ fn print_answer(global: &Global, answer: &Result<Report, Failure>) -> Outcome {
 }
 
 fn tell(format: LogFormat, line: &str) {
-    match format {
-        LogFormat::Text => eprintln!("mcrctl: {line}"),
-        LogFormat::Json => eprintln!("{}", json!({"level": "ERROR", "message": line})),
-    }
+    let line = match format {
+        LogFormat::Text => format!("mcrctl: {line}"),
+        LogFormat::Json => json!({"level": "ERROR", "message": line}).to_string(),
+    };
+    // Where nobody reads it there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Help and version go to stdout; a mistake is told in one line, exit code 2.

@@ -1,12 +1,12 @@
 //! `check-config`: the effective configuration with its origins, and whether what it names can be used; never a change to any of it.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use mcr_seams::Clock;
 use serde_json::{Value as Json, json};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, print};
 use crate::config::table::{self, KEYS, Key, RULE_KEYS};
 use crate::config::value::Value;
 use crate::config::{self, Config, Environment, Loaded, Origin, Problem, Problems, Setting, Settings, Sources};
@@ -21,7 +21,8 @@ pub fn run(files: Vec<PathBuf>, as_json: bool) -> Result<(), Failure> {
         Ok(loaded) => loaded,
         Err(problems) => {
             if as_json {
-                print(&format!("{:#}\n", json!({"ok": false, "problems": problems_json(&problems)})))?;
+                let document = json!({"ok": false, "problems": problems_json(&problems)});
+                print(format!("{document:#}\n").as_bytes())?;
             }
             return Err(problems.into());
         }
@@ -29,14 +30,8 @@ pub fn run(files: Vec<PathBuf>, as_json: bool) -> Result<(), Failure> {
     let checks = checks(&loaded.config);
     let bad: Vec<String> = checks.iter().filter_map(|check| check.result.clone().err()).collect();
     let text = if as_json { format!("{:#}\n", document(&loaded, &checks)) } else { text(&loaded.settings, &checks) };
-    print(&text)?;
+    print(text.as_bytes())?;
     if bad.is_empty() { Ok(()) } else { Err(Failure::refused_all(bad)) }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::refused(format!("stdout cannot be written: {error}")))
 }
 
 /// One thing that was looked at.

@@ -1,6 +1,7 @@
 //! The command line of `mcrsrv`: what may be said, what each command calls, how failure is told; never what commands do.
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -188,7 +189,9 @@ fn dispatch(cli: Cli, serve: impl FnOnce(Startup) -> ExitCode) -> Result<ExitCod
             from_dev: asked.from_dev,
         })?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "mcrsrv", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mcrsrv", &mut script);
+            print(&script)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -211,10 +214,28 @@ fn tell(failure: &Failure, format: Option<LogFormat>) {
     for line in &failure.lines {
         if format == Some(LogFormat::Json) {
             let time = rfc3339(Clock::system().now_ms());
-            eprintln!("{}", serde_json::json!({"timestamp": time, "level": "ERROR", "message": line}));
+            complain(&serde_json::json!({"timestamp": time, "level": "ERROR", "message": line}).to_string());
         } else {
-            eprintln!("mcrsrv: {}", one_line(line));
+            complain(&format!("mcrsrv: {}", one_line(line)));
         }
+    }
+}
+
+/// A line on stderr; where nobody reads it there is nobody to tell.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes to stdout. A reader that has seen enough, as `head` has, is no failure.
+///
+/// # Errors
+/// When stdout cannot be written, exit code 1.
+pub(crate) fn print(text: &[u8]) -> Result<(), Failure> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::refused(format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -240,7 +261,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(2);
     }
-    eprintln!("mcrsrv: {}", one_line(&usage_line(error)));
+    complain(&format!("mcrsrv: {}", one_line(&usage_line(error))));
     ExitCode::from(2)
 }
 

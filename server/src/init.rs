@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use mcr_metadata::Metadata;
 use mcr_seams::Clock;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, print};
 use crate::config::reference::{Chosen, annotated};
 use crate::config::{self, Environment, Sources};
 use crate::dev::{self, Layout};
 use crate::files;
 use crate::lock::DataLock;
 use crate::ready::shell_word;
+use crate::tls;
 
 /// What `init` was asked for.
 #[derive(Clone, Debug)]
@@ -36,13 +37,16 @@ pub fn run(request: &Request) -> Result<(), Failure> {
     let there = files::exists(&request.config).map_err(|error| cannot(&request.config, &error))?;
     if there {
         config::load(Sources::of_files(vec![request.config.clone()], Environment::default()))?;
-        println!("{} is there already and good; nothing was changed", request.config.display());
+        say(&format!("{} is there already and good; nothing was changed", request.config.display()))?;
     } else {
         write(request)?;
     }
     let file = shell_word(&request.config.display().to_string());
-    println!("next: mcrsrv server --config {file}");
-    Ok(())
+    say(&format!("next: mcrsrv server --config {file}"))
+}
+
+fn say(line: &str) -> Result<(), Failure> {
+    print(format!("{line}\n").as_bytes())
 }
 
 fn refuse_accounts(request: &Request) -> Result<(), Failure> {
@@ -78,18 +82,29 @@ fn write(request: &Request) -> Result<(), Failure> {
     if request.from_dev.is_none() {
         make_database(&layout)?;
     }
-    dev::ensure_certificate(&layout.cert, &layout.key, None, &Clock::system()).map_err(Failure::refused)?;
+    let made = make_certificate(&layout)?;
     // Last, so that a configuration that is there is complete.
     let written =
         files::write_new(&request.config, text.as_bytes(), 0o640).map_err(|error| cannot(&request.config, &error))?;
     if written {
-        println!("wrote {}; data in {}", request.config.display(), layout.data.display());
-        println!(
-            "the certificate {} is self-signed; put your own in its place, it is taken over at once",
-            layout.cert.display()
-        );
+        say(&format!("wrote {}; data in {}", request.config.display(), layout.data.display()))?;
+        if made {
+            let cert = layout.cert.display();
+            say(&format!(
+                "the certificate {cert} is self-signed; put your own in its place, it is taken over at once"
+            ))?;
+        }
     }
     Ok(())
+}
+
+/// A self-signed certificate where there is none. What an operator put there stays, and must be usable.
+fn make_certificate(layout: &Layout) -> Result<bool, Failure> {
+    let there = |path: &Path| files::exists(path).map_err(|error| cannot(path, &error));
+    if there(&layout.cert)? || there(&layout.key)? {
+        return tls::load(&layout.cert, &layout.key).map(|_| false).map_err(Failure::refused);
+    }
+    dev::ensure_certificate(&layout.cert, &layout.key, None, &Clock::system()).map_err(Failure::refused)
 }
 
 /// An empty database, or the one that is there if it is ours, while nobody else has its directory.

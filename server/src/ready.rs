@@ -1,5 +1,6 @@
 //! What is printed once the registry serves: the line that begins `mcrsrv ready`, and with `--dev` three commands to try.
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ pub struct DevReady {
 }
 
 /// Who may come in with `--dev`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// Everybody.
     Anonymous,
@@ -44,6 +45,17 @@ pub enum Credentials {
     New(String),
     /// The account, whose password was shown earlier.
     Known,
+}
+
+/// Without the password: what is printed for debugging ends in logs.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::New(_) => "New(…)",
+            Self::Known => "Known",
+        })
+    }
 }
 
 impl Ready {

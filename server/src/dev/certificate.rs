@@ -22,6 +22,9 @@ const RENEW_BEFORE: i64 = 30 * DAY;
 /// In seconds.
 const DAY: i64 = 24 * 3600;
 
+/// The subject of what is made here, by which it is known again.
+const COMMON_NAME: &str = "mcrsrv, self-signed";
+
 /// Why no certificate could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -84,6 +87,11 @@ fn is_good(cert: &Path, key: &Path, names: &[String], now: i64) -> bool {
     let Ok(loaded) = tls::load(cert, key) else {
         return false;
     };
+    let is_ours = |der: &CertificateDer<'_>| der.windows(COMMON_NAME.len()).any(|part| part == COMMON_NAME.as_bytes());
+    if !loaded.certified.cert.first().is_some_and(is_ours) {
+        // Somebody put a certificate of their own here: it is theirs to renew.
+        return true;
+    }
     let lasts = loaded.not_after.is_some_and(|end| end - now > RENEW_BEFORE);
     lasts && loaded.certified.cert.first().is_some_and(|first| is_for(first, names))
 }
@@ -107,7 +115,7 @@ fn make(names: &[String], now: i64) -> Result<(String, String), rcgen::Error> {
         });
     }
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "mcrsrv, self-signed");
+    params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // A day back, for clients whose clock is behind.

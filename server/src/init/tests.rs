@@ -67,6 +67,21 @@ fn accounts_are_refused_until_there_are_some() {
 }
 
 #[test]
+fn an_operators_certificate_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = (dir.path().join("certs/cert.pem"), dir.path().join("certs/key.pem"));
+    let ended = Clock::fixed(1_500_000_000_000);
+    dev::ensure_certificate(&cert, &key, None, &ended).unwrap();
+    let before = [&cert, &key].map(|path| files::signature(path).unwrap());
+    run(&request(dir.path().join("mcr.toml"))).unwrap();
+    assert_eq!([&cert, &key].map(|path| files::signature(path).unwrap()), before);
+    rustix::fs::unlink(&cert).unwrap();
+    let failure = run(&request(dir.path().join("other.toml"))).unwrap_err();
+    assert!(failure.lines[0].contains("cert.pem: cannot be read"), "{:?}", failure.lines);
+    assert!(!dir.path().join("other.toml").exists());
+}
+
+#[test]
 fn a_database_that_is_not_ours_or_in_use_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("mcr.toml");

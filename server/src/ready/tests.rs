@@ -44,6 +44,12 @@ fn a_new_password_is_in_the_first_line_and_the_commands() {
 }
 
 #[test]
+fn debugging_output_keeps_the_password() {
+    let ready = Ready { plain_http: false, dev: dev(Credentials::New("SECRET".to_owned())) };
+    assert!(!format!("{ready:?}").contains("SECRET"));
+}
+
+#[test]
 fn a_password_shown_earlier_is_left_to_the_shell() {
     let ready = Ready { plain_http: false, dev: dev(Credentials::Known) };
     let text = ready.text(&bound("127.0.0.1:8443"));

@@ -62,3 +62,14 @@ fn it_is_made_anew_for_other_names_and_when_unusable() {
     files::replace(&place.cert, b"", 0o644).unwrap();
     assert!(ensure(&place, Some("10.1.2.3"), &clock));
 }
+
+#[test]
+fn somebody_elses_certificate_is_kept() {
+    let (place, clock) = (place(), Clock::system());
+    ensure(&place, None, &clock);
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(vec!["registry.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    files::replace(&place.cert, cert.pem().as_bytes(), 0o644).unwrap();
+    files::replace(&place.key, key.serialize_pem().as_bytes(), 0o600).unwrap();
+    assert!(!ensure(&place, Some("10.1.2.3"), &clock));
+}
