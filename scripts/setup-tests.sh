@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Installs what the suites drive: client programs, other registries, real content. Quick when all is there.
+# What a package mirror refuses is written down in the cache and said loudly by the test that needs it.
+set -euo pipefail
+
+cache=${MCR_TOOLS:-$HOME/.cache/mcr-tools}
+go_floor=24
+crane_version=v0.21.9
+oras_version=v1.3.0
+distribution_version=v3.1.1
+# Commit 967efdc079b9 of the specification, which tests 1.1 and dev.
+conformance_version=v0.0.0-20260716174315-967efdc079b9
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# Debian packages by the program that shows that they are there.
+packages=(
+    curl:curl skopeo:skopeo podman:podman buildah:buildah dockerd:docker.io containerd:containerd
+    ctr:containerd docker-registry:docker-registry nginx:nginx-light wrk:wrk busybox:busybox-static
+    cc:gcc tar:tar gzip:gzip mount:mount git:git
+)
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# A mirror that stumbles is asked again; nothing is asked on the terminal.
+apt() {
+    local try
+    for try in 1 2 3; do
+        if as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 \
+            -o Acquire::Retries=3 "$@" </dev/null >&2; then
+            return 0
+        fi
+        say "apt-get $1 failed ($try of 3)"
+        sleep $((try * 5))
+    done
+    return 1
+}
+
+install_packages() {
+    local entry missing=()
+    for entry in "${packages[@]}"; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+    done
+    [ ${#missing[@]} = 0 ] && return 0
+    say "installing ${missing[*]}"
+    # The packages must not start daemons of their own: the suites start theirs, on their own directories.
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        made=1
+    fi
+    local status=0
+    { apt update && apt install -y --no-install-recommends "${missing[@]}"; } || status=$?
+    [ -z "$made" ] || as_root rm -f $policy
+    return $status
+}
+
+# Debian's static busybox for both platforms, in lists and caches of their own: the machine's stay as they are.
+fetch_busybox() {
+    local arch=$1 target=$cache/busybox/$1
+    [ -x "$target/busybox" ] && return 0
+    say "fetching busybox-static for $arch"
+    local work
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$target"
+    chmod -R a+rwx "$work"
+    local options=(
+        -o APT::Architecture="$arch" -o APT::Architectures::="$arch" -o APT::Sandbox::User=root
+        -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" -o Dir::State::status=/dev/null
+    )
+    (cd "$work" && apt "${options[@]}" update && apt "${options[@]}" download "busybox-static:$arch")
+    dpkg-deb -x "$work"/busybox-static_*.deb "$work/root"
+    local found
+    for found in "$work/root/bin/busybox" "$work/root/usr/bin/busybox"; do
+        if [ -f "$found" ]; then install -m 755 "$found" "$target/busybox.new"; fi
+    done
+    as_root chown "$(id -u)" "$target/busybox.new"
+    mv "$target/busybox.new" "$target/busybox"
+    rm -rf "$work"
+}
+
+find_go() {
+    local go
+    for go in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-1.2*/bin/go; do
+        [ -x "$go" ] || continue
+        local minor
+        minor=$("$go" env GOVERSION | sed -E 's/^go1\.([0-9]+).*/\1/')
+        if [ "${minor:-0}" -ge $go_floor ]; then
+            printf '%s' "$go"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# install_go NAME PACKAGE@VERSION: NAME in the cache, or NAME.missing with the reason.
+install_go() {
+    local name=$1 what=$2 program
+    program=$(basename "${what%@*}")
+    if [ -x "$cache/$name" ]; then
+        rm -f "$cache/$name.missing"
+        return 0
+    fi
+    local go
+    if ! go=$(find_go); then
+        printf 'no Go 1.%s or newer on this machine\n' $go_floor >"$cache/$name.missing"
+        return 0
+    fi
+    say "building $what"
+    local out
+    out=$(mktemp -d)
+    if GOBIN=$out GOFLAGS=-buildvcs=false timeout 900 "$go" install "$what" 2>"$out/log"; then
+        mv "$out/$program" "$cache/$name"
+        rm -f "$cache/$name.missing"
+    else
+        printf 'go install %s: %s\n' "$what" "$(tail -n 1 "$out/log" | tr -d '\t')" >"$cache/$name.missing"
+        say "$(cat "$cache/$name.missing")"
+    fi
+    rm -rf "$out"
+}
+
+main() {
+    mkdir -p "$cache"
+    install_packages
+    fetch_busybox amd64
+    fetch_busybox arm64
+    install_go crane "github.com/google/go-containerregistry/cmd/crane@$crane_version"
+    install_go oras "oras.land/oras/cmd/oras@$oras_version"
+    install_go registry "github.com/distribution/distribution/v3/cmd/registry@$distribution_version"
+    if [ -z "${MCR_CONFORMANCE:-}" ]; then
+        install_go oci-conformance \
+            "github.com/opencontainers/distribution-spec/conformance@$conformance_version"
+    fi
+}
+
+main "$@"
