@@ -18,7 +18,7 @@ impl Metadata {
             let mut statement = connection.prepare_cached(
                 "SELECT id, kind, digest, media_type, size, repository, tag, path, platform, status, detail,
                         opened_at, seen_at
-                 FROM findings WHERE closed_at IS NULL ORDER BY id LIMIT ?1",
+                 FROM findings INDEXED BY findings_open WHERE closed_at IS NULL ORDER BY id LIMIT ?1",
             )?;
             let rows = statement.query_and_then([i64::try_from(limit).unwrap_or(i64::MAX)], open_finding)?;
             rows.collect()
