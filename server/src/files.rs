@@ -1,5 +1,7 @@
 //! The only place of the server that touches files itself: small ones, whole and durably. Blobs and rows have crates of their own.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one home of file calls in mcrsrv")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};

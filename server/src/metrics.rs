@@ -131,8 +131,7 @@ async fn registry_families(registry: &Registry) -> Vec<MetricFamily> {
             single("mcr_repositories", "Repositories with a live manifest.", MetricType::GAUGE, summary.repositories),
             single("mcr_tags", "Tags.", MetricType::GAUGE, summary.tags),
         ]);
-        let findings: Vec<_> =
-            Vec::new();
+        let findings: Vec<_> = Vec::new();
         families.push(family("mcr_integrity_findings", "Open findings by kind.", MetricType::GAUGE, &findings));
     }
     families

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcr_access::{CheckPassword, Gate};
-use mcr_registry::{Paths, Registry, Settings};
+use mcr_registry::{Paths, Registry, Rule, Settings};
 use mcr_seams::{Clock, random_hex};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, BrokenIndex, Commit, Config, VerifyOnRead};
+use crate::config::{self, BrokenIndex, Commit, Config, IntegrityRule, VerifyOnRead};
 use crate::dev::DevAdmin;
 use crate::http::connection::Limits;
 use crate::http::edge::Edge;
@@ -94,16 +94,16 @@ async fn open(config: &Config) -> Result<Registry, String> {
         layers: config.storage.layers_path.clone(),
         uploads: config.storage.uploads_path.clone(),
     };
-    let settings = settings(config);
+    let settings = settings(config)?;
     tokio::task::spawn_blocking(move || Registry::open(&paths, settings, Clock::system(), mcr_blobs::Disk::real()))
         .await
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config) -> Result<Settings, String> {
     let integrity = &config.integrity;
-    Settings {
+    Ok(Settings {
         verify_on_read: match integrity.verify_on_read {
             VerifyOnRead::Off => mcr_registry::VerifyOnRead::Off,
             VerifyOnRead::Stale => mcr_registry::VerifyOnRead::Stale,
@@ -116,14 +116,18 @@ fn settings(config: &Config) -> Settings {
         },
         reserve: config.storage.reserve,
         upload_ttl: config.storage.upload_ttl,
-        sparse: integrity
-            .rules
-            .iter()
-            .filter(|rule| rule.commit == Commit::Sparse)
-            .flat_map(|rule| rule.repositories.iter().cloned())
-            .collect(),
+        rules: integrity.rules.iter().map(rule).collect::<Result<_, _>>()?,
         read_only: config.server.read_only,
-    }
+    })
+}
+
+fn rule(rule: &IntegrityRule) -> Result<Rule, String> {
+    let immutable_tags = rule.immutable_tags.as_deref().map(Rule::whole_tag).transpose();
+    Ok(Rule {
+        repositories: rule.repositories.clone(),
+        sparse: rule.commit == Commit::Sparse,
+        immutable_tags: immutable_tags.map_err(|error| format!("[[integrity.rule]] immutable_tags: {error}"))?,
+    })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -62,6 +62,7 @@ fn push(metadata: &Metadata, repository: &RepositoryName, json: &Value, media_ty
         bytes,
         tags: tags.iter().map(|tag| Tag::parse(tag).unwrap()).collect(),
         allow_missing_children: false,
+        immutable: None,
         actor: actor(),
         at_ms: 1,
     };

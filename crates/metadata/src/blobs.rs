@@ -78,12 +78,12 @@ pub(crate) fn blob_row(connection: &Connection, row: &Row<'_>) -> Result<(i64, B
     let inode: i64 = row.get(3)?;
     let state = row.get_ref(7)?.as_str().map_err(rusqlite::Error::from)?;
     let state = BlobState::parse(state).ok_or_else(|| Error::invalid("a blob's state", state))?;
-    let detail = match state {
+    let finding = match state {
         BlobState::Sound => None,
-        BlobState::Quarantined | BlobState::Missing => {
-            findings::about_blob(connection, &digest)?.and_then(|finding| finding.detail)
-        }
+        BlobState::Quarantined | BlobState::Missing => findings::about_blob(connection, &digest)?,
     };
+    let damage = finding.as_ref().map(|finding| finding.kind);
+    let detail = finding.and_then(|finding| finding.detail);
     let blob = BlobRow {
         digest,
         size,
@@ -93,6 +93,7 @@ pub(crate) fn blob_row(connection: &Connection, row: &Row<'_>) -> Result<(i64, B
         scrub_requested: row.get(8)?,
         referenced: false,
         unreferenced_since_ms: row.get(9)?,
+        damage,
         detail,
     };
     Ok((row.get(0)?, blob))

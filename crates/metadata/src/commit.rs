@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::Metadata;
 use crate::audit::{self, Audit};
+use crate::damage;
 use crate::edges::{self, Resolved};
 use crate::error::Error;
 use crate::findings;
@@ -33,6 +34,9 @@ impl Write for CommitManifest {
         let Some(resolved) = resolved else {
             return Ok(CommitOutcome::ClosureChanged);
         };
+        if let Some(tag) = self.held_tag(tx, known)? {
+            return Ok(CommitOutcome::Immutable { tag });
+        }
         let repository = match known {
             Some(id) => id,
             None => repositories::find_or_make(tx, &self.repository, self.at_ms)?,
@@ -67,14 +71,30 @@ impl Write for CommitManifest {
 }
 
 impl CommitManifest {
-    /// Makes the row live and sound. A row that is both already is left alone, but for its lease.
+    /// A tag asked for that is immutable and points elsewhere. One whose closure has a finding may move: that is how
+    /// it is mended (contract section 2.9).
+    fn held_tag(&self, tx: &Connection, repository: Option<i64>) -> Result<Option<Tag>, Error> {
+        let (Some(repository), Some(guard)) = (repository, &self.immutable) else { return Ok(None) };
+        for tag in self.tags.iter().filter(|tag| guard.holds(tag.as_str())) {
+            let Some((manifest, digest)) = tagging::current(tx, repository, tag.as_str())? else { continue };
+            let mended =
+                || Ok::<bool, Error>(!damage::below(tx, manifest, self.repository.as_str())?.findings.is_empty());
+            if digest != self.reference_digest && !mended()? {
+                return Ok(Some(tag.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the row live and sound. A row that is both already, and holds these bytes, is left alone but for its
+    /// lease; bytes that rotted unseen are replaced.
     fn write_manifest(&self, tx: &Connection, repository: i64, before: Option<&Before>) -> Result<i64, Error> {
         let Some(before) = before else {
             let id = insert(tx, repository, self)?;
             write_contents(tx, id, &self.manifest, &self.bytes)?;
             return Ok(id);
         };
-        if before.live && before.sound {
+        if before.live && before.sound && holds_bytes(tx, before.id, &self.bytes)? {
             references::renew(tx, before.id, self.at_ms)?;
             return Ok(before.id);
         }
@@ -197,6 +217,15 @@ fn revive(tx: &Connection, id: i64, commit: &CommitManifest) -> Result<(), Error
         commit.at_ms
     ])?;
     Ok(())
+}
+
+/// Whether the stored bytes are the pushed ones, which have just been hashed.
+fn holds_bytes(tx: &Connection, id: i64, bytes: &[u8]) -> Result<bool, Error> {
+    let same = tx
+        .prepare_cached("SELECT bytes = ?2 FROM manifest_contents WHERE manifest_id = ?1")?
+        .query_row(params![id, bytes], |row| row.get(0))
+        .optional()?;
+    Ok(same.unwrap_or(false))
 }
 
 fn write_contents(tx: &Connection, id: i64, manifest: &Manifest, bytes: &[u8]) -> Result<(), Error> {

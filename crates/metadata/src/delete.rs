@@ -52,6 +52,10 @@ impl Write for DeleteManifest {
             return Ok(DeleteOutcome::NamedBy(holders));
         }
         let tags = tags_of(tx, repository, manifest, i64::MAX)?;
+        let held = tags.iter().find(|tag| self.immutable.as_ref().is_some_and(|guard| guard.holds(tag)));
+        if let Some(tag) = held {
+            return Ok(DeleteOutcome::Immutable { tag: tag.clone() });
+        }
         let point = Point {
             repository,
             name: &self.repository,
@@ -85,6 +89,9 @@ impl Write for DeleteTag {
         let Some((manifest, digest)) = tagging::current(tx, repository, self.tag.as_str())? else {
             return Ok(DeleteOutcome::NotFound);
         };
+        if self.immutable.as_ref().is_some_and(|guard| guard.holds(self.tag.as_str())) {
+            return Ok(DeleteOutcome::Immutable { tag: self.tag.to_string() });
+        }
         let point = Point {
             repository,
             name: &self.repository,

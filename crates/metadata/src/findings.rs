@@ -87,6 +87,20 @@ pub(crate) fn close_manifest(tx: &Connection, repository: &str, digest: &Digest,
     Ok(())
 }
 
+/// How many open findings there are of each kind.
+pub(crate) fn open_by_kind(connection: &Connection) -> Result<Vec<(FindingKind, u64)>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT kind, count(*) FROM findings WHERE closed_at IS NULL GROUP BY kind ORDER BY kind")?;
+    let mut rows = statement.query([])?;
+    let mut counts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        let kind = FindingKind::parse(kind).ok_or_else(|| Error::invalid("a finding's kind", kind))?;
+        counts.push((kind, sql::unsigned(row, 1)?));
+    }
+    Ok(counts)
+}
+
 /// The newest open finding about a blob.
 pub(crate) fn about_blob(connection: &Connection, digest: &Digest) -> Result<Option<Finding>, Error> {
     newest(connection, digest, "blob-*", None)

@@ -46,7 +46,8 @@ pub use job::Done;
 pub use migrate::SCHEMA;
 pub use requests::{
     CommitManifest, CommitOutcome, Content, DeleteBlob, DeleteManifest, DeleteOutcome, DeleteTag, Holder, MountBlob,
-    RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagMove,
+    RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagGuard,
+    TagMove,
 };
 pub use rows::{
     Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,

@@ -62,10 +62,30 @@ pub struct CommitManifest {
     pub tags: Vec<Tag>,
     /// Whether index children may be missing (`commit = "sparse"`).
     pub allow_missing_children: bool,
+    /// Tags that may not move, unless what they point at is damaged.
+    pub immutable: Option<TagGuard>,
     /// Who pushes.
     pub actor: Actor,
     /// Now, in Unix milliseconds.
     pub at_ms: i64,
+}
+
+/// Which tags of a repository stay where they are (contract section 9, immutable tags).
+#[derive(Clone)]
+pub struct TagGuard(pub Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for TagGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TagGuard")
+    }
+}
+
+impl TagGuard {
+    /// Whether this tag is neither moved nor deleted.
+    #[must_use]
+    pub fn holds(&self, tag: &str) -> bool {
+        (self.0)(tag)
+    }
 }
 
 /// A tag that has come to point at another manifest.
@@ -87,6 +107,11 @@ pub enum CommitOutcome {
         /// Whether the manifest was not live before.
         created: bool,
     },
+    /// This tag is immutable and points elsewhere. Nothing was written.
+    Immutable {
+        /// The tag.
+        tag: Tag,
+    },
     /// Something its closure needs went, or broke, since the closure was walked: walk again. Nothing was written.
     ClosureChanged,
     /// The same bytes are live under another media type, which others rely on. Nothing was written.
@@ -103,6 +128,8 @@ pub struct DeleteManifest {
     pub repository: RepositoryName,
     /// The manifest.
     pub digest: Digest,
+    /// Tags that may not be deleted.
+    pub immutable: Option<TagGuard>,
     /// Who asks.
     pub actor: Actor,
     /// Now, in Unix milliseconds.
@@ -116,6 +143,8 @@ pub struct DeleteTag {
     pub repository: RepositoryName,
     /// The tag.
     pub tag: Tag,
+    /// Tags that may not be deleted.
+    pub immutable: Option<TagGuard>,
     /// Who asks.
     pub actor: Actor,
     /// Now, in Unix milliseconds.
@@ -147,6 +176,11 @@ pub enum DeleteOutcome {
     NoRepository,
     /// The repository holds no such thing, or only its tombstone.
     NotFound,
+    /// This tag is immutable, and would go.
+    Immutable {
+        /// The tag.
+        tag: String,
+    },
     /// Live manifests of the repository still name it (at most [`MAX_HOLDERS`](crate::MAX_HOLDERS) are given).
     NamedBy(Vec<Holder>),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mcr_oci::{Digest, Finding};
+use mcr_oci::{Digest, Finding, FindingKind};
 
 /// The answer to a look-up by name: which part of the name is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct BlobRow {
     pub referenced: bool,
     /// From when on the collector counts, in Unix milliseconds; none while it is referenced.
     pub unreferenced_since_ms: Option<i64>,
+    /// What kind of thing was found, where it is not sound.
+    pub damage: Option<FindingKind>,
     /// What was found, where it is not sound.
     pub detail: Option<String>,
 }
@@ -164,7 +166,7 @@ pub struct Page {
 }
 
 /// Counts over all repositories.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Repositories with a live manifest.
     pub repositories: u64,
@@ -180,6 +182,8 @@ pub struct Summary {
     pub quarantined: u64,
     /// Findings that nothing has put right yet.
     pub open_findings: u64,
+    /// The same by kind; kinds without one are left out.
+    pub findings_by_kind: Vec<(FindingKind, u64)>,
 }
 
 /// A finding that nothing has put right yet.

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::Metadata;
 use crate::error::Error;
+use crate::findings;
 use crate::job::{Done, Write, job};
 use crate::rows::Summary;
 use crate::sql;
@@ -38,6 +39,7 @@ impl Metadata {
                 blob_bytes: sql::unsigned(row, 4)?,
                 quarantined: sql::unsigned(row, 5)?,
                 open_findings: sql::unsigned(row, 6)?,
+                findings_by_kind: findings::open_by_kind(connection)?,
             })
         })
     }

@@ -154,13 +154,19 @@ impl Bed {
     }
 
     pub(crate) fn delete(&self, name: &str, manifest: &Pushed, at_ms: i64) -> DeleteOutcome {
-        let request =
-            DeleteManifest { repository: repository(name), digest: manifest.digest.clone(), actor: actor(), at_ms };
+        let request = DeleteManifest {
+            repository: repository(name),
+            digest: manifest.digest.clone(),
+            immutable: None,
+            actor: actor(),
+            at_ms,
+        };
         self.wait(|metadata, done| metadata.delete_manifest(request, done)).unwrap()
     }
 
     pub(crate) fn delete_tag(&self, name: &str, tagged: &str, at_ms: i64) -> DeleteOutcome {
-        let request = DeleteTag { repository: repository(name), tag: tag(tagged), actor: actor(), at_ms };
+        let request =
+            DeleteTag { repository: repository(name), tag: tag(tagged), immutable: None, actor: actor(), at_ms };
         self.wait(|metadata, done| metadata.delete_tag(request, done)).unwrap()
     }
 
@@ -231,6 +237,7 @@ pub(crate) fn commit(name: &str, manifest: &Pushed, tags: &[&str], at_ms: i64) -
         bytes: Arc::clone(&manifest.bytes),
         tags: tags.iter().map(|name| tag(name)).collect(),
         allow_missing_children: false,
+        immutable: None,
         actor: actor(),
         at_ms,
     }

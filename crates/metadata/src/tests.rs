@@ -63,6 +63,7 @@ fn submit(metadata: &Metadata, operation: &Operation, at_ms: i64) -> Receiver<An
                     }
                     CommitOutcome::ClosureChanged => Answer::Refused,
                     CommitOutcome::MediaTypeConflict { stored } => panic!("a conflict with {stored}"),
+                    CommitOutcome::Immutable { tag } => panic!("{tag} is immutable"),
                 });
             });
             metadata.commit_manifest(request, done);
@@ -84,6 +85,7 @@ fn submit(metadata: &Metadata, operation: &Operation, at_ms: i64) -> Receiver<An
                         Answer::NamedBy(holders.into_iter().map(|holder| holder.digest).collect())
                     }
                     DeleteOutcome::NotFound | DeleteOutcome::NoRepository => Answer::NotFound,
+                    DeleteOutcome::Immutable { tag } => panic!("{tag} is immutable"),
                 });
             });
             submit_delete(metadata, operation, at_ms, done);
@@ -97,11 +99,15 @@ fn submit_delete(metadata: &Metadata, operation: &Operation, at_ms: i64, done: D
         Operation::Delete { from, manifest } => {
             let digest = universe()[manifest].pushed.digest.clone();
             let repository = repository(REPOSITORIES[from]);
-            metadata.delete_manifest(DeleteManifest { repository, digest, actor: actor(), at_ms }, done);
+            metadata
+                .delete_manifest(DeleteManifest { repository, digest, immutable: None, actor: actor(), at_ms }, done);
         }
         Operation::DeleteTag { from, tag: name } => {
             let repository = repository(REPOSITORIES[from]);
-            metadata.delete_tag(DeleteTag { repository, tag: tag(TAGS[name]), actor: actor(), at_ms }, done);
+            metadata.delete_tag(
+                DeleteTag { repository, tag: tag(TAGS[name]), immutable: None, actor: actor(), at_ms },
+                done,
+            );
         }
         Operation::DeleteBlob { from, blob } => {
             let digest = Digest::sha256(BLOBS[blob].as_bytes());

@@ -1,8 +1,8 @@
 //! The bytes of a blob on their way to a reader, with the last of them held back where they are hashed; never a header.
 
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -110,7 +110,9 @@ impl FileState {
             // Bytes that are in memory already are read here: a hop to another thread costs more.
             let mut buffer = self.buffers.take();
             match self.file.read_at_if_cached(buffer.space(wanted), self.offset) {
-                Ok(Some(filled)) if filled > 0 => return Poll::Ready(self.yielded(Read { buffer, filled, hasher: None }, left)),
+                Ok(Some(filled)) if filled > 0 => {
+                    return Poll::Ready(self.yielded(Read { buffer, filled, hasher: None }, left));
+                }
                 // Not in memory, or the kernel cannot say: read where blocking is allowed.
                 Ok(_) => self.begin_read(buffer, wanted),
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -132,7 +134,8 @@ impl FileState {
     /// How much to read next: where bytes are hashed, the last [`HELD_BACK`] are a chunk of their own.
     fn wanted(&self, left: u64) -> usize {
         let buffer = BUFFER as u64;
-        let most = if self.check.is_some() && left > HELD_BACK { (left - HELD_BACK).min(buffer) } else { left.min(buffer) };
+        let most =
+            if self.check.is_some() && left > HELD_BACK { (left - HELD_BACK).min(buffer) } else { left.min(buffer) };
         usize::try_from(most).unwrap_or(BUFFER)
     }
 

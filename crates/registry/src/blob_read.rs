@@ -72,7 +72,11 @@ impl Registry {
 
     /// A blob of this repository whose file can be promised, its lease written where nothing live
     /// refers to it. What mount, HEAD and ranges stand on.
-    pub(crate) async fn promised_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Arc<CachedBlob>, Error> {
+    pub(crate) async fn promised_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Arc<CachedBlob>, Error> {
         let cached = self.known_blob(repository, digest).await?;
         let (blobs, asked) = (Arc::clone(&self.parts.blobs), digest.clone());
         let stat = self.parts.blocking.run(move || blobs.stat(&asked)).await??;
@@ -87,7 +91,12 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::blob_info`].
-    pub async fn open_blob(&self, permit: &Permit<Pull>, digest: &Digest, range: Option<&str>) -> Result<OpenBlob, Error> {
+    pub async fn open_blob(
+        &self,
+        permit: &Permit<Pull>,
+        digest: &Digest,
+        range: Option<&str>,
+    ) -> Result<OpenBlob, Error> {
         self.volume_present()?;
         let repository = permit.repository();
         let cached = self.known_blob(repository, digest).await?;
@@ -208,7 +217,13 @@ impl Registry {
     }
 
     /// A body that is hashed while it is sent; a small one before it is.
-    async fn hashed_body(&self, repository: &RepositoryName, file: BlobFile, digest: &Digest, size: u64) -> Result<BlobBody, Error> {
+    async fn hashed_body(
+        &self,
+        repository: &RepositoryName,
+        file: BlobFile,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<BlobBody, Error> {
         if size > HELD_BACK {
             return Ok(BlobBody::hashed(file, size, digest.clone(), self.clone()));
         }
@@ -231,7 +246,12 @@ impl Registry {
             return Ok(BlobBody::bytes(Bytes::from(bytes)));
         }
         self.report_corrupt(digest.clone(), computed.clone()).await?;
-        Err(damaged_blob(repository, digest, FindingKind::BlobCorrupt, format!("its bytes hash to {computed}; push it again to heal it")))
+        Err(damaged_blob(
+            repository,
+            digest,
+            FindingKind::BlobCorrupt,
+            format!("its bytes hash to {computed}; push it again to heal it"),
+        ))
     }
 
     /// Books that a read found the bytes right. Droppable: the next read hashes again.

@@ -156,6 +156,11 @@ impl Caches {
         self.raise(digest);
     }
 
+    /// A number that rises with everything that is not one key's change.
+    pub(crate) fn generation(&self) -> u64 {
+        self.all.load(Ordering::Acquire)
+    }
+
     /// Something changed whose reach is not one key: a delete, damage, healing.
     pub(crate) fn everything_changed(&self) {
         self.all.fetch_add(1, Ordering::AcqRel);

@@ -40,6 +40,9 @@ impl Registry {
             DeleteOutcome::Deleted { tags } => Ok(Deleted { tags }),
             DeleteOutcome::NoRepository => Err(Error::NameUnknown(permit.repository().to_string())),
             DeleteOutcome::NotFound => Err(unknown_manifest(permit.repository(), &reference)),
+            DeleteOutcome::Immutable { tag } => {
+                Err(Error::Denied(format!("{}:{tag} is immutable: it cannot be deleted", permit.repository())))
+            }
             DeleteOutcome::NamedBy(holders) => Err(still_named(permit.repository(), "index", &holders)),
         }
     }
@@ -58,11 +61,15 @@ impl Registry {
             at_ms: self.parts.clock.now_ms(),
         };
         let caches = Arc::clone(&self.parts.caches);
-        let outcome = self.parts.writes.durable(|m, done| m.delete_blob(write, done), move |_| caches.everything_changed()).await?;
+        let outcome = self
+            .parts
+            .writes
+            .durable(|m, done| m.delete_blob(write, done), move |_| caches.everything_changed())
+            .await?;
         match outcome {
             DeleteOutcome::Deleted { .. } => Ok(()),
             DeleteOutcome::NoRepository => Err(Error::NameUnknown(permit.repository().to_string())),
-            DeleteOutcome::NotFound => Err(unknown_blob(permit.repository(), digest)),
+            DeleteOutcome::NotFound | DeleteOutcome::Immutable { .. } => Err(unknown_blob(permit.repository(), digest)),
             DeleteOutcome::NamedBy(holders) => Err(still_named(permit.repository(), "manifest", &holders)),
         }
     }
@@ -71,6 +78,7 @@ impl Registry {
         let write = DeleteManifest {
             repository: permit.repository().clone(),
             digest: digest.clone(),
+            immutable: self.parts.settings.immutable_tags(permit.repository().as_str()),
             actor: actor(permit.identity()),
             at_ms: self.parts.clock.now_ms(),
         };
@@ -82,6 +90,7 @@ impl Registry {
         let write = DeleteTag {
             repository: permit.repository().clone(),
             tag: tag.clone(),
+            immutable: self.parts.settings.immutable_tags(permit.repository().as_str()),
             actor: actor(permit.identity()),
             at_ms: self.parts.clock.now_ms(),
         };
@@ -99,7 +108,8 @@ fn still_named(repository: &RepositoryName, what: &str, holders: &[Holder]) -> E
             tags => format!("{what} {} (tags {})", holder.digest, tags.join(", ")),
         })
         .collect();
-    let more = if holders.len() > MAX_NAMED { format!(" and {} more", holders.len() - MAX_NAMED) } else { String::new() };
+    let more =
+        if holders.len() > MAX_NAMED { format!(" and {} more", holders.len() - MAX_NAMED) } else { String::new() };
     Error::StillNamed {
         message: format!("{repository}: still named by {}{more}; delete that first", named.join(", ")),
         holders: holders.iter().map(|h| h.digest.to_string()).collect(),

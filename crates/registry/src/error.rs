@@ -69,6 +69,9 @@ pub enum Error {
         /// The digests that name it.
         holders: Vec<String>,
     },
+    /// A rule of this repository forbids it.
+    #[error("{0}")]
+    Denied(String),
     /// Writes are switched off.
     #[error("this registry is read-only for now: {0}")]
     ReadOnly(String),
@@ -104,7 +107,9 @@ impl From<mcr_blobs::Error> for Error {
     fn from(error: mcr_blobs::Error) -> Self {
         if error.is_disk_full() {
             tracing::error!(%error, "the blob disk is full");
-            return Self::DiskFull("this registry's disk is full: nothing new can be stored until space is freed".into());
+            return Self::DiskFull(
+                "this registry's disk is full: nothing new can be stored until space is freed".into(),
+            );
         }
         tracing::error!(%error, "blob storage failed");
         if error.is_read_only() {
@@ -118,11 +123,15 @@ impl From<mcr_metadata::Error> for Error {
     fn from(error: mcr_metadata::Error) -> Self {
         if error.is_disk_full() {
             tracing::error!(%error, "the database disk is full");
-            return Self::DiskFull("this registry's disk is full: its database cannot be written until space is freed".into());
+            return Self::DiskFull(
+                "this registry's disk is full: its database cannot be written until space is freed".into(),
+            );
         }
         tracing::error!(%error, "the database failed");
         if error.is_read_only() {
-            return Self::unavailable("this registry's database disk is read-only: pulls go on, changes cannot be taken");
+            return Self::unavailable(
+                "this registry's database disk is read-only: pulls go on, changes cannot be taken",
+            );
         }
         Self::unavailable("this registry's database failed; its log has the error")
     }

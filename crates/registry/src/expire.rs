@@ -53,6 +53,10 @@ impl Registry {
         let ttl = i64::try_from(self.parts.settings.upload_ttl.as_millis()).unwrap_or(i64::MAX);
         let allowed = if self.parts.volume.below_reserve() { ttl.min(IDLE_MS) } else { ttl };
         let uploads = self.parts.blobs.list_uploads(MAX_SESSIONS)?;
-        Ok(uploads.into_iter().filter(|(_, info)| info.last_write_ms.saturating_add(allowed) < now).map(|(id, _)| id).collect())
+        Ok(uploads
+            .into_iter()
+            .filter(|(_, info)| info.last_write_ms.saturating_add(allowed) < now)
+            .map(|(id, _)| id)
+            .collect())
     }
 }

@@ -1,11 +1,18 @@
 //! How the registry is: what works, what does not, in words; never how that is answered.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mcr_metadata::Summary;
 
 use crate::error::Error;
 use crate::registry::Registry;
+
+/// How long counts are kept.
+const SUMMARY_FRESH: Duration = Duration::from_secs(5);
+
+/// Counts as of a moment and a generation of the caches.
+pub(crate) type Kept = Option<(Instant, u64, Summary)>;
 
 /// The state of the parts.
 #[derive(Debug, Clone)]
@@ -23,13 +30,17 @@ pub struct Health {
 impl Registry {
     /// Looks at every part.
     pub async fn health(&self) -> Health {
-        let mut health = Health { failing: Vec::new(), degraded: Vec::new(), summary: None, available: self.parts.volume.available() };
+        let mut health = Health {
+            failing: Vec::new(),
+            degraded: Vec::new(),
+            summary: None,
+            available: self.parts.volume.available(),
+        };
         if let Err(error) = self.volume_present() {
             health.failing.push(format!("layers: {error}"));
         }
-        let metadata = Arc::clone(&self.parts.metadata);
-        match self.parts.blocking.run(move || metadata.summary()).await {
-            Ok(Ok(summary)) => {
+        match self.summary().await {
+            Ok(summary) => {
                 if summary.open_findings > 0 {
                     health.degraded.push(format!(
                         "integrity: {} open findings, {} blobs quarantined or missing",
@@ -38,7 +49,6 @@ impl Registry {
                 }
                 health.summary = Some(summary);
             }
-            Ok(Err(error)) => health.failing.push(format!("database: {error}")),
             Err(error) => health.failing.push(format!("database: {error}")),
         }
         if self.parts.volume.below_reserve() {
@@ -48,6 +58,23 @@ impl Registry {
             health.degraded.push(String::from("read-only: [server] read_only is set"));
         }
         health
+    }
+
+    /// Counts over everything, at most [`SUMMARY_FRESH`] old and never older than the last damage or
+    /// healing: everybody may ask for health, and counting reads every blob's row.
+    async fn summary(&self) -> Result<Summary, Error> {
+        let mut kept = self.parts.summary.lock().await;
+        let stamp = self.parts.caches.generation();
+        if let Some((at, of, summary)) = kept.as_ref()
+            && *of == stamp
+            && at.elapsed() < SUMMARY_FRESH
+        {
+            return Ok(summary.clone());
+        }
+        let metadata = Arc::clone(&self.parts.metadata);
+        let summary = self.parts.blocking.run(move || metadata.summary()).await??;
+        *kept = Some((Instant::now(), stamp, summary.clone()));
+        Ok(summary)
     }
 
     /// Whether the database answers; the part of [`Registry::health`] that readiness needs.

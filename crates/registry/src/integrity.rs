@@ -63,7 +63,7 @@ pub(crate) fn recorded(stat: FileStat) -> RecordedStat {
 pub(crate) fn damage_of(row: &BlobRow) -> (FindingKind, String) {
     let kind = match row.state {
         BlobState::Missing => FindingKind::BlobMissing,
-        BlobState::Quarantined | BlobState::Sound => FindingKind::BlobCorrupt,
+        BlobState::Quarantined | BlobState::Sound => row.damage.unwrap_or(FindingKind::BlobCorrupt),
     };
     let detail = row.detail.clone().unwrap_or_else(|| match row.state {
         BlobState::Missing => "its bytes are gone; push it again to heal it".into(),
@@ -74,7 +74,11 @@ pub(crate) fn damage_of(row: &BlobRow) -> (FindingKind, String) {
 
 impl Registry {
     /// The blob's row as this repository sees it.
-    pub(crate) async fn blob_row(&self, repository: &RepositoryName, digest: &Digest) -> Result<Lookup<Arc<CachedBlob>>, Error> {
+    pub(crate) async fn blob_row(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Lookup<Arc<CachedBlob>>, Error> {
         let key = (repository.clone(), digest.clone());
         let stamp = match self.parts.caches.blob(&key) {
             Ok(cached) => return Ok(Lookup::Found(cached)),
@@ -158,7 +162,11 @@ impl Registry {
             }),
             Compared::WrongLength(found) => {
                 let kind = if found < row.size { FindingKind::BlobTruncated } else { FindingKind::BlobSizeMismatch };
-                self.quarantine(digest, kind, format!("its file has {found} bytes instead of {}; push it again to heal it", row.size))
+                self.quarantine(
+                    digest,
+                    kind,
+                    format!("its file has {found} bytes instead of {}; push it again to heal it", row.size),
+                )
             }
             Compared::Changed => self.hash_again(digest),
         }
@@ -176,7 +184,11 @@ impl Registry {
         if hashed.digest == *digest {
             return Ok(Looked::Rehashed(hashed.stat));
         }
-        self.quarantine(digest, FindingKind::BlobCorrupt, format!("its bytes hash to {}; push it again to heal it", hashed.digest))
+        self.quarantine(
+            digest,
+            FindingKind::BlobCorrupt,
+            format!("its bytes hash to {}; push it again to heal it", hashed.digest),
+        )
     }
 
     fn quarantine(&self, digest: &Digest, kind: FindingKind, detail: String) -> Result<Looked, Error> {
@@ -188,13 +200,23 @@ impl Registry {
 
     /// Books damage. The file is aside already: if the row cannot be written, the next look finds
     /// it missing, so nothing damaged is served either way.
-    async fn book_damage(&self, digest: Digest, state: BlobState, kind: FindingKind, detail: String) -> Result<(), Error> {
+    async fn book_damage(
+        &self,
+        digest: Digest,
+        state: BlobState,
+        kind: FindingKind,
+        detail: String,
+    ) -> Result<(), Error> {
         let caches = Arc::clone(&self.parts.caches);
         caches.everything_changed();
         let finding = Finding { digest: Some(digest.clone()), detail: Some(detail), ..Finding::new(kind) };
         let at_ms = self.parts.clock.now_ms();
         let write = SetBlobState { digest, state, finding: Some(finding), at_ms };
-        let booked = self.parts.writes.durable(|m, done| m.set_blob_state(write, done), move |_| caches.everything_changed()).await;
+        let booked = self
+            .parts
+            .writes
+            .durable(|m, done| m.set_blob_state(write, done), move |_| caches.everything_changed())
+            .await;
         if let Err(error) = booked {
             tracing::error!(%error, "a finding could not be written to the database");
         }
@@ -224,9 +246,16 @@ enum Looked {
     Sound,
     Unknown,
     /// Damage that is booked already.
-    Known { kind: FindingKind, detail: String },
+    Known {
+        kind: FindingKind,
+        detail: String,
+    },
     /// Changed on disk, and the bytes are right.
     Rehashed(FileStat),
     /// Damage just met.
-    Damaged { state: BlobState, kind: FindingKind, detail: String },
+    Damaged {
+        state: BlobState,
+        kind: FindingKind,
+        detail: String,
+    },
 }

@@ -46,7 +46,12 @@ impl Registry {
     ///
     /// # Errors
     /// Inability only.
-    pub async fn catalog(&self, _permit: &GlobalPermit<Catalog>, last: Option<String>, n: Option<usize>) -> Result<CatalogPage, Error> {
+    pub async fn catalog(
+        &self,
+        _permit: &GlobalPermit<Catalog>,
+        last: Option<String>,
+        n: Option<usize>,
+    ) -> Result<CatalogPage, Error> {
         self.volume_present()?;
         let limit = n.unwrap_or(MAX_PAGE).min(MAX_PAGE);
         if limit == 0 {
@@ -88,11 +93,14 @@ impl Registry {
         last: Option<Digest>,
     ) -> Result<ReferrersPage, Error> {
         self.volume_present()?;
-        let (metadata, repository, subject) = (Arc::clone(&self.parts.metadata), permit.repository().clone(), subject.clone());
+        let (metadata, repository, subject) =
+            (Arc::clone(&self.parts.metadata), permit.repository().clone(), subject.clone());
         let mut referrers = self
             .parts
             .blocking
-            .run(move || metadata.referrers(&repository, &subject, artifact_type.as_deref(), last.as_ref(), REFERRERS_PAGE + 1))
+            .run(move || {
+                metadata.referrers(&repository, &subject, artifact_type.as_deref(), last.as_ref(), REFERRERS_PAGE + 1)
+            })
             .await??;
         let more = referrers.len() > REFERRERS_PAGE;
         referrers.truncate(REFERRERS_PAGE);

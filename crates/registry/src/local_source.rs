@@ -32,10 +32,14 @@ impl Source for LocalSource {
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Look<StoredManifest>, Error> {
         Ok(match self.rows.manifests.get(&descriptor.digest) {
             None => Look::Broken(Problem::bare(FindingKind::ManifestMissing)),
-            Some(row) if row.corrupt => {
-                Look::Broken(Problem::new(FindingKind::ManifestCorrupt, "its bytes in the database are damaged; push it again"))
-            }
-            Some(row) => Look::Whole(StoredManifest { media_type: Some(row.media_type.clone()), bytes: Arc::from(row.bytes.as_slice()) }),
+            Some(row) if row.corrupt => Look::Broken(Problem::new(
+                FindingKind::ManifestCorrupt,
+                "its bytes in the database are damaged; push it again",
+            )),
+            Some(row) => Look::Whole(StoredManifest {
+                media_type: Some(row.media_type.clone()),
+                bytes: Arc::from(row.bytes.as_slice()),
+            }),
         })
     }
 

@@ -45,7 +45,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NameUnknown`], [`Error::ManifestUnknown`] (with the finding, if it is broken), inability.
-    pub async fn manifest(&self, permit: &Permit<Pull>, reference: Reference, reading: Reading) -> Result<ServedManifest, Error> {
+    pub async fn manifest(
+        &self,
+        permit: &Permit<Pull>,
+        reference: Reference,
+        reading: Reading,
+    ) -> Result<ServedManifest, Error> {
         self.volume_present()?;
         let by_digest = matches!(reference, Reference::Digest(_));
         let key = (permit.repository().clone(), reference);
@@ -98,12 +103,19 @@ impl Registry {
             detail: detail.clone(),
             at_ms: self.parts.clock.now_ms(),
         };
-        let booked =
-            self.parts.writes.durable(|m, done| m.set_manifest_corrupt(write, done), move |_| caches.everything_changed()).await;
+        let booked = self
+            .parts
+            .writes
+            .durable(|m, done| m.set_manifest_corrupt(write, done), move |_| caches.everything_changed())
+            .await;
         if let Err(error) = booked {
             tracing::error!(%error, "a finding could not be written to the database");
         }
-        let finding = Finding { digest: Some(digest.clone()), detail: Some(detail), ..Finding::new(FindingKind::ManifestCorrupt) };
+        let finding = Finding {
+            digest: Some(digest.clone()),
+            detail: Some(detail),
+            ..Finding::new(FindingKind::ManifestCorrupt)
+        };
         broken_manifest(repository, digest, &finding)
     }
 
@@ -174,7 +186,10 @@ fn broken_manifest(repository: &RepositoryName, digest: &Digest, finding: &Findi
     let what = finding.digest.as_ref().map_or_else(String::new, |d| format!(" {d}"));
     let detail = finding.detail.as_deref().unwrap_or_default();
     Error::ManifestUnknown {
-        message: format!("manifest unknown: {repository}@{digest} cannot be pulled whole: {}{what}: {detail}", finding.kind.as_str()),
+        message: format!(
+            "manifest unknown: {repository}@{digest} cannot be pulled whole: {}{what}: {detail}",
+            finding.kind.as_str()
+        ),
         finding: Some(Box::new(finding)),
     }
 }

@@ -16,7 +16,12 @@ impl Registry {
     ///
     /// # Errors
     /// Inability only.
-    pub async fn mount(&self, permit: &Permit<Push>, from: &Permit<Pull>, digest: &Digest) -> Result<Option<Digest>, Error> {
+    pub async fn mount(
+        &self,
+        permit: &Permit<Push>,
+        from: &Permit<Pull>,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
         self.may_write()?;
         match self.promised_blob(from.repository(), digest).await {
             Ok(_) => self.link(permit, Some(from.repository().clone()), digest).await,
@@ -49,7 +54,12 @@ impl Registry {
         self.link(permit, None, digest).await
     }
 
-    async fn link(&self, permit: &Permit<Push>, from: Option<RepositoryName>, digest: &Digest) -> Result<Option<Digest>, Error> {
+    async fn link(
+        &self,
+        permit: &Permit<Push>,
+        from: Option<RepositoryName>,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
         let write = MountBlob {
             from,
             to: permit.repository().clone(),
@@ -58,7 +68,11 @@ impl Registry {
             at_ms: self.parts.clock.now_ms(),
         };
         let (caches, changed) = (Arc::clone(&self.parts.caches), digest.clone());
-        let mounted = self.parts.writes.durable(|m, done| m.mount_blob(write, done), move |_| caches.blob_changed(&changed)).await?;
+        let mounted = self
+            .parts
+            .writes
+            .durable(|m, done| m.mount_blob(write, done), move |_| caches.blob_changed(&changed))
+            .await?;
         Ok(mounted.then(|| digest.clone()))
     }
 }

@@ -59,7 +59,11 @@ impl Registry {
     pub async fn push_manifest(&self, permit: &Permit<Push>, push: PushManifest) -> Result<Pushed, Error> {
         self.may_write()?;
         // A large manifest costs many times its size while it is parsed: few at once.
-        let _heavy = if push.bytes.len() > HEAVY { Some(self.parts.heavy.acquire().await.map_err(|_| Error::stopping())?) } else { None };
+        let _heavy = if push.bytes.len() > HEAVY {
+            Some(self.parts.heavy.acquire().await.map_err(|_| Error::stopping())?)
+        } else {
+            None
+        };
         let digest = digest_of(&push)?;
         let manifest = Manifest::parse(&push.bytes, push.media_type.as_deref()).map_err(|error| invalid(&error))?;
         let manifest = Arc::new(manifest);
@@ -77,12 +81,19 @@ impl Registry {
     ) -> Result<Pushed, Error> {
         let sparse = self.parts.settings.is_sparse(permit.repository().as_str());
         for attempt in 1..=MAX_WALKS {
-            let report = self.walk_pushed(permit.repository(), &digest, &manifest, push.bytes.len() as u64, sparse).await?;
+            let report =
+                self.walk_pushed(permit.repository(), &digest, &manifest, push.bytes.len() as u64, sparse).await?;
             if !report.is_sound() {
                 return Err(self.refuse(&permit, &push.reference, &digest, &report));
             }
             match self.commit_manifest(&permit, &push, &digest, &manifest, sparse).await? {
                 CommitOutcome::Committed { .. } => return Ok(pushed(push, digest, &manifest, &report)),
+                CommitOutcome::Immutable { tag } => {
+                    let place = permit.repository();
+                    return Err(Error::Denied(format!(
+                        "{place}:{tag} is immutable and points elsewhere: push another tag"
+                    )));
+                }
                 CommitOutcome::MediaTypeConflict { stored } => {
                     return Err(Error::ManifestInvalid(format!(
                         "{digest} is stored as {stored}, which others rely on; push it with that Content-Type"
@@ -139,10 +150,12 @@ impl Registry {
             bytes: Arc::from(push.bytes.as_ref()),
             tags: tags.clone(),
             allow_missing_children: sparse,
+            immutable: self.parts.settings.immutable_tags(permit.repository().as_str()),
             actor: actor(permit.identity()),
             at_ms: self.parts.clock.now_ms(),
         };
-        let (caches, repository, digest) = (Arc::clone(&self.parts.caches), permit.repository().clone(), digest.clone());
+        let (caches, repository, digest) =
+            (Arc::clone(&self.parts.caches), permit.repository().clone(), digest.clone());
         let after = move |outcome: &CommitOutcome| {
             let CommitOutcome::Committed { moved, .. } = outcome else { return };
             for tag in tags {
@@ -161,7 +174,8 @@ impl Registry {
         if !self.parts.volume.below_reserve() {
             return Ok(());
         }
-        let (metadata, name, asked) = (Arc::clone(&self.parts.metadata), repository.clone(), Reference::Digest(digest.clone()));
+        let (metadata, name, asked) =
+            (Arc::clone(&self.parts.metadata), repository.clone(), Reference::Digest(digest.clone()));
         match self.parts.blocking.run(move || metadata.manifest(&name, &asked)).await?? {
             Lookup::Found(_) => Ok(()),
             _ => Err(self.parts.volume.full()),

@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) read_only: AtomicBool,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    /// Counts, kept for a moment.
+    pub(crate) summary: tokio::sync::Mutex<crate::health::Kept>,
     /// Places for large manifests being parsed.
     pub(crate) heavy: Semaphore,
     /// Work that goes on when the client that began it has gone; shutdown waits for it.

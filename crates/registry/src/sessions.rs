@@ -45,7 +45,9 @@ impl Sessions {
     pub(crate) fn begin(&self) -> Result<(), Error> {
         if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_SESSIONS as u64 {
             self.count.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::unavailable(format!("{MAX_SESSIONS} uploads are open already; finish or cancel some first")));
+            return Err(Error::unavailable(format!(
+                "{MAX_SESSIONS} uploads are open already; finish or cancel some first"
+            )));
         }
         Ok(())
     }

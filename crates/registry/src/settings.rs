@@ -1,6 +1,10 @@
 //! What the use cases let an operator choose, as typed values; never where the values come from.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use mcr_metadata::TagGuard;
+use regex::Regex;
 
 /// When a full read of a blob hashes it (contract section 2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +39,8 @@ pub struct Settings {
     pub reserve: u64,
     /// How long an upload session lives after its last byte.
     pub upload_ttl: Duration,
-    /// Repositories (globs) whose indexes may lack children.
-    pub sparse: Vec<String>,
+    /// What holds in which repositories; the first rule that names a repository decides.
+    pub rules: Vec<Rule>,
     /// Refuse every write.
     pub read_only: bool,
 }
@@ -49,7 +53,7 @@ impl Default for Settings {
             broken_index: BrokenIndex::Serve,
             reserve: 1 << 30,
             upload_ttl: Duration::from_secs(7 * 24 * 3600),
-            sparse: Vec::new(),
+            rules: Vec::new(),
             read_only: false,
         }
     }
@@ -59,7 +63,38 @@ impl Settings {
     /// True when an index in `repository` may lack children.
     #[must_use]
     pub fn is_sparse(&self, repository: &str) -> bool {
-        self.sparse.iter().any(|glob| glob_matches(glob, repository))
+        self.rule(repository).is_some_and(|rule| rule.sparse)
+    }
+
+    /// The tags of `repository` that neither move nor go; `None` where all may.
+    pub(crate) fn immutable_tags(&self, repository: &str) -> Option<TagGuard> {
+        let pattern = self.rule(repository)?.immutable_tags.clone()?;
+        Some(TagGuard(Arc::new(move |tag| pattern.is_match(tag))))
+    }
+
+    fn rule(&self, repository: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.repositories.iter().any(|glob| glob_matches(glob, repository)))
+    }
+}
+
+/// What holds in some repositories (`[[integrity.rule]]`).
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Globs of repository names.
+    pub repositories: Vec<String>,
+    /// Whether indexes may lack children.
+    pub sparse: bool,
+    /// Tags that neither move nor go; matched as a whole.
+    pub immutable_tags: Option<Regex>,
+}
+
+impl Rule {
+    /// A pattern that must match a tag as a whole.
+    ///
+    /// # Errors
+    /// The pattern is no regular expression.
+    pub fn whole_tag(pattern: &str) -> Result<Regex, regex::Error> {
+        Regex::new(&format!("^(?:{pattern})$"))
     }
 }
 

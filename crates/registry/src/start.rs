@@ -108,6 +108,7 @@ impl Registry {
                 settings,
                 clock,
                 counters: Counters::default(),
+                summary: tokio::sync::Mutex::default(),
                 heavy: Semaphore::new(HEAVY_AT_ONCE),
                 tasks,
             }),

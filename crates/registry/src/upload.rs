@@ -109,7 +109,12 @@ impl Registry {
     /// # Errors
     /// [`Error::OutOfOrder`] when it does not begin where the session ends, which leaves the session
     /// as it was; [`Error::SizeInvalid`] when it is not as long as its range says.
-    pub async fn append<B: Body>(&self, permit: &Permit<Push>, id: &str, chunk: Chunk<B>) -> Result<UploadStatus, Error> {
+    pub async fn append<B: Body>(
+        &self,
+        permit: &Permit<Push>,
+        id: &str,
+        chunk: Chunk<B>,
+    ) -> Result<UploadStatus, Error> {
         self.may_write()?;
         let id = self.session(permit.repository(), id).await?;
         let mut held = self.pick_up(&id).await?;
@@ -153,7 +158,12 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::finish_upload`]; nothing is left behind.
-    pub async fn upload_whole<B: Body>(&self, permit: &Permit<Push>, chunk: Chunk<B>, digest: Digest) -> Result<StoredUpload, Error> {
+    pub async fn upload_whole<B: Body>(
+        &self,
+        permit: &Permit<Push>,
+        chunk: Chunk<B>,
+        digest: Digest,
+    ) -> Result<StoredUpload, Error> {
         let begun = self.begin_upload(permit).await?;
         let stored = self.finish_upload(permit, &begun.id, chunk, digest).await;
         if stored.is_err()
@@ -198,7 +208,9 @@ impl Registry {
         if held.is_none() {
             let (blobs, asked) = (Arc::clone(&self.parts.blobs), id.clone());
             *held = match self.parts.blocking.run(move || blobs.open_upload(&asked)).await? {
-                Err(error) if error.is_busy() => return Err(Error::unavailable("this upload session is in use; try again")),
+                Err(error) if error.is_busy() => {
+                    return Err(Error::unavailable("this upload session is in use; try again"));
+                }
                 opened => opened?,
             };
         }
@@ -318,7 +330,12 @@ impl Registry {
     }
 
     /// Stores bytes that are in hand whole.
-    pub(crate) async fn store_bytes(&self, permit: &Permit<Push>, bytes: Bytes, digest: Digest) -> Result<StoredUpload, Error> {
+    pub(crate) async fn store_bytes(
+        &self,
+        permit: &Permit<Push>,
+        bytes: Bytes,
+        digest: Digest,
+    ) -> Result<StoredUpload, Error> {
         let (registry, permit) = (self.clone(), permit.clone());
         self.finish(async move {
             let lock = registry.parts.locks.lock(&digest).await;
@@ -356,7 +373,12 @@ impl Registry {
             at_ms: now,
         };
         let (caches, changed) = (Arc::clone(&self.parts.caches), committed.digest.clone());
-        let after = move |_: &RecordedBlob| caches.blob_changed(&changed);
+        let after = move |recorded: &RecordedBlob| {
+            caches.blob_changed(&changed);
+            if recorded.healed {
+                caches.everything_changed();
+            }
+        };
         let recorded = self.parts.writes.durable(|m, done| m.record_blob(write, done), after).await?;
         if recorded.healed {
             self.parts.counters.healed.fetch_add(1, Ordering::Relaxed);
@@ -421,7 +443,9 @@ fn check_order<B>(chunk: &Chunk<B>, have: u64) -> Result<(), Error> {
 }
 
 fn mismatch(expected: &Digest, computed: &Digest) -> Error {
-    Error::DigestInvalid(format!("the bytes hash to {computed}, not to {expected}: nothing was stored; send them again"))
+    Error::DigestInvalid(format!(
+        "the bytes hash to {computed}, not to {expected}: nothing was stored; send them again"
+    ))
 }
 
 /// What of a client's text may stand in an error: no control characters, no great length.

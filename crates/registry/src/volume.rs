@@ -122,7 +122,9 @@ impl State {
             if present {
                 tracing::warn!("the blob directory is back: serving again");
             } else {
-                tracing::error!("the blob directory's marker is missing or another registry's: serving nothing until it is back");
+                tracing::error!(
+                    "the blob directory's marker is missing or another registry's: serving nothing until it is back"
+                );
             }
         }
         if let Ok(space) = self.blobs.free_space() {

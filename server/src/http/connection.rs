@@ -80,7 +80,7 @@ where
             builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_headers(MAX_HEADERS);
             builder.max_buf_size(READ_BUFFER.max(MAX_HEAD)).keep_alive(true).half_close(false);
             let connection = pin!(builder.serve_connection(io, service));
-            until_done(connection, |c| c.graceful_shutdown(), &edge, &activity, limits.idle).await
+            until_done(connection, http1::Connection::graceful_shutdown, &edge, &activity, limits.idle).await
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -88,7 +88,7 @@ where
             builder.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEADER_LIST);
             builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
             let connection = pin!(builder.serve_connection(io, service));
-            until_done(connection, |c| c.graceful_shutdown(), &edge, &activity, limits.idle).await
+            until_done(connection, http2::Connection::graceful_shutdown, &edge, &activity, limits.idle).await
         }
     };
     if let Err(error) = ended {

@@ -28,8 +28,9 @@ pub fn answer(error: &Error) -> Answer {
         Error::Incomplete(refusals) => incomplete(refusals),
         Error::StillNamed { holders, .. } => {
             let detail = json!({ "referrers_of": holders });
-            oci_errors(StatusCode::METHOD_NOT_ALLOWED, vec![entry(ErrorCode::Unsupported, &text, detail)])
+            oci_errors(StatusCode::METHOD_NOT_ALLOWED, &[entry(ErrorCode::Unsupported, &text, detail)])
         }
+        Error::Denied(_) => plain(StatusCode::FORBIDDEN, ErrorCode::Denied),
         Error::ReadOnly(_) => plain(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
         Error::DiskFull(_) => plain(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Denied),
         Error::Unavailable { retry_after, .. } => {
@@ -45,7 +46,7 @@ fn retry_later(mut answer: Answer, seconds: u32) -> Answer {
 
 fn found(code: ErrorCode, text: &str, finding: Option<&Finding>) -> Answer {
     let detail = finding.map_or(Value::Null, detail);
-    oci_errors(StatusCode::NOT_FOUND, vec![entry(code, text, detail)])
+    oci_errors(StatusCode::NOT_FOUND, &[entry(code, text, detail)])
 }
 
 fn detail(finding: &Finding) -> Value {
@@ -54,9 +55,9 @@ fn detail(finding: &Finding) -> Value {
 
 /// One error per missing descriptor, the finding as its detail (contract section 8).
 fn incomplete(refusals: &[mcr_registry::Refusal]) -> Answer {
-    let errors =
+    let errors: Vec<Value> =
         refusals.iter().map(|r| entry(r.code, &r.message, r.finding.as_ref().map_or(Value::Null, detail))).collect();
-    oci_errors(StatusCode::BAD_REQUEST, errors)
+    oci_errors(StatusCode::BAD_REQUEST, &errors)
 }
 
 /// The answer to a path that is no endpoint.

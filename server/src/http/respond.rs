@@ -23,10 +23,11 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// An answer with a body in hand; the length is set here.
 #[must_use]
 pub fn full(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(OutBody::Full(body.clone()));
+    let length = body.len();
+    let mut answer = Response::new(OutBody::Full(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     answer
 }
 
@@ -50,7 +51,7 @@ pub fn json(status: StatusCode, value: &Value) -> Answer {
 /// One error in the shape of the distribution spec ("Error Codes").
 #[must_use]
 pub fn oci_error(status: StatusCode, code: ErrorCode, message: &str) -> Answer {
-    oci_errors(status, vec![entry(code, message, Value::Null)])
+    oci_errors(status, &[entry(code, message, Value::Null)])
 }
 
 /// One entry of an error answer; `detail` is left out where it is null.
@@ -65,7 +66,7 @@ pub fn entry(code: ErrorCode, message: &str, detail: Value) -> Value {
 
 /// Several errors in one answer.
 #[must_use]
-pub fn oci_errors(status: StatusCode, errors: Vec<Value>) -> Answer {
+pub fn oci_errors(status: StatusCode, errors: &[Value]) -> Answer {
     json(status, &json!({ "errors": errors }))
 }
 

@@ -4,7 +4,7 @@ use mcr_oci::{Digest, media_type};
 use serde_json::{Value, json};
 
 use crate::testing::{Bed, Pushed, blob_descriptor, commit, image, index, pushed, repository, tag};
-use crate::{BlobState, CommitOutcome, SetManifestCorrupt, TagMove};
+use crate::{BlobState, CommitOutcome, DeleteOutcome, SetManifestCorrupt, TagGuard, TagMove};
 
 fn moved(outcome: CommitOutcome) -> (Vec<(String, Option<Digest>)>, bool) {
     let CommitOutcome::Committed { moved, created } = outcome else {
@@ -230,4 +230,59 @@ fn one_blob_may_stand_in_many_places() {
     bed.pushed("a/b", &empty, &["empty"], 2);
     assert_eq!(bed.tagged("a/b", "empty").unwrap().digest, empty.digest);
     assert_eq!(tag("empty").as_str(), "empty");
+}
+
+fn guard() -> Option<TagGuard> {
+    Some(TagGuard(std::sync::Arc::new(|tag| tag.starts_with('v'))))
+}
+
+#[test]
+fn an_immutable_tag_moves_only_away_from_damage() {
+    let bed = Bed::new();
+    let first = bed.push_image("a/b", &["c", "x"], &["v1"], 1);
+    bed.push_blob("a/b", "d", 1);
+    let second = image("d", &[]);
+    let push = |manifest: &Pushed| {
+        let mut request = commit("a/b", manifest, &["v1"], 2);
+        request.immutable = guard();
+        bed.run(request).unwrap()
+    };
+    assert_eq!(push(&second), CommitOutcome::Immutable { tag: tag("v1") });
+    assert_eq!(bed.manifest("a/b", &second), None, "nothing was written");
+    assert!(matches!(push(&first), CommitOutcome::Committed { .. }), "the same digest again is no move");
+    bed.set_state("x", BlobState::Quarantined, "flipped", 3);
+    assert!(matches!(push(&second), CommitOutcome::Committed { .. }), "a broken one may be replaced");
+}
+
+#[test]
+fn an_immutable_tag_holds_its_manifest() {
+    let bed = Bed::new();
+    let first = bed.push_image("a/b", &["c", "x"], &["v1", "latest"], 1);
+    let (repository, digest) = (repository("a/b"), first.digest.clone());
+    let by_digest = crate::DeleteManifest {
+        repository: repository.clone(),
+        digest,
+        immutable: guard(),
+        actor: crate::testing::actor(),
+        at_ms: 2,
+    };
+    assert_eq!(bed.run(by_digest).unwrap(), DeleteOutcome::Immutable { tag: "v1".to_owned() });
+    let by_tag = |name: &str| crate::DeleteTag {
+        repository: repository.clone(),
+        tag: tag(name),
+        immutable: guard(),
+        actor: crate::testing::actor(),
+        at_ms: 2,
+    };
+    assert_eq!(bed.run(by_tag("v1")).unwrap(), DeleteOutcome::Immutable { tag: "v1".to_owned() });
+    assert!(matches!(bed.run(by_tag("latest")).unwrap(), DeleteOutcome::Deleted { .. }));
+}
+
+#[test]
+fn a_push_replaces_bytes_that_rotted_unseen() {
+    let bed = Bed::new();
+    let image = bed.push_image("a/b", &["c", "x"], &["v1"], 1);
+    let _ = bed.sql().execute("UPDATE manifest_contents SET bytes = x'00'", []).unwrap();
+    bed.pushed("a/b", &image, &["v1"], 2);
+    assert_eq!(bed.manifest("a/b", &image).unwrap().bytes.as_slice(), &*image.bytes);
 }

@@ -114,8 +114,8 @@ fn a_refusal_names_a_bounded_number_of_holders() {
         bed.push_image("a/b", &[&format!("config {number}"), "l"], &[], 1);
     }
     assert!(matches!(bed.delete_blob("a/b", "l", 2), DeleteOutcome::NamedBy(holders) if holders.len() == 20));
-    let request =
-        DeleteManifest { repository: repository("c/d"), digest: image("c", &[]).digest, actor: actor(), at_ms: 3 };
+    let digest = image("c", &[]).digest;
+    let request = DeleteManifest { repository: repository("c/d"), digest, immutable: None, actor: actor(), at_ms: 3 };
     let outcome = bed.wait(|metadata, done| metadata.delete_manifest(request, done)).unwrap();
     assert_eq!(outcome, DeleteOutcome::NoRepository);
 }

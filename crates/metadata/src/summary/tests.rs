@@ -1,5 +1,7 @@
 //! Tests of the counts and of the registry's id.
 
+use mcr_oci::FindingKind;
+
 use crate::testing::Bed;
 use crate::{BlobState, Summary};
 
@@ -12,8 +14,16 @@ fn counts_are_of_what_is_live() {
     let gone = bed.push_image("c/d", &["c", "x"], &["v1"], 1);
     bed.set_state("x", BlobState::Quarantined, "flipped", 2);
     bed.delete("c/d", &gone, 3);
-    let expected =
-        Summary { repositories: 1, tags: 2, manifests: 1, blobs: 3, blob_bytes: 7, quarantined: 1, open_findings: 1 };
+    let expected = Summary {
+        repositories: 1,
+        tags: 2,
+        manifests: 1,
+        blobs: 3,
+        blob_bytes: 7,
+        quarantined: 1,
+        open_findings: 1,
+        findings_by_kind: vec![(FindingKind::BlobTruncated, 1)],
+    };
     assert_eq!(bed.metadata.summary().unwrap(), expected);
     assert!(bed.metadata.has_blobs().unwrap());
 }
