@@ -1,6 +1,8 @@
 //! mcr-bench: this registry side by side with what a user would pick instead. Only ties the parts
 //! together; every figure comes from `run`, every word about it from `report`.
 
+#![expect(clippy::disallowed_methods, reason = "the bench makes and clears directories of its own")]
+
 use std::{env, process::ExitCode};
 
 use clap::Parser;

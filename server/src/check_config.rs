@@ -74,7 +74,7 @@ fn usable_directory(path: &Path) -> Result<String, String> {
     let failed =
         |error: io::Error| format!("{shown}: cannot be looked at: {error}; check the path and its permissions");
     let nearest = files::existing_ancestor(path).map_err(failed)?;
-    if !nearest.is_dir() {
+    if !files::is_directory(&nearest).map_err(failed)? {
         return Err(format!("{}: is not a directory; remove it or use another path", nearest.display()));
     }
     if !files::is_writable(&nearest).map_err(failed)? {

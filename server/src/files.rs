@@ -56,6 +56,14 @@ pub fn exists(path: &Path) -> io::Result<bool> {
     fs::exists(path)
 }
 
+/// Whether a path leads to a directory, symlinks followed.
+///
+/// # Errors
+/// Those of the system.
+pub fn is_directory(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.is_dir())
+}
+
 /// What tells two states of a file apart without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {

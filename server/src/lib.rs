@@ -1,5 +1,7 @@
 //! mcrsrv as a library, so that tests can reach its parts.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests look at files behind the program's back"))]
+
 pub mod check_config;
 pub mod cli;
 pub mod config;

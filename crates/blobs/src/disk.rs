@@ -1,6 +1,8 @@
 //! Every file call of the registry's bytes passes here: the one seam where faults and lost writes are made.
 //! What a file means, and in which order the calls come, is decided elsewhere.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one home of file calls on blobs")]
+
 mod file;
 mod forgetful;
 

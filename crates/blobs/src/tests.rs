@@ -1,6 +1,8 @@
 //! Tests of the store through its public face: one behaviour suite that runs on the real and on the forgetful disk,
 //! then crashes, failing calls and fault points. Tests of a single module's insides stand beside that module.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at files behind the store's back")]
+
 mod behaviour;
 mod crashes;
 mod damage;

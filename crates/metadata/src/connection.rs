@@ -1,6 +1,6 @@
 //! Opening connections to the database file with the settings every one of them has; never a query about content.
 
-#![expect(clippy::disallowed_methods, reason = "the database file is made here, with its mode; SQLite makes its other files like it")]
+#![expect(clippy::disallowed_methods, reason = "the database file is made here, with its mode")]
 
 use std::fs::OpenOptions;
 use std::io;

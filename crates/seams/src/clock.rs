@@ -1,5 +1,7 @@
 //! The wall clock, the only place that asks the system for the time; never a timer and never a deadline.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one home of the wall clock")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

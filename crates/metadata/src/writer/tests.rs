@@ -1,5 +1,7 @@
 //! Tests of the writer: groups, neighbours, full disks, panics, shut-down.
 
+#![expect(clippy::disallowed_methods, reason = "how long the log is, only its file tells")]
+
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
