@@ -14,4 +14,5 @@ pub mod manifests;
 pub mod query;
 pub mod respond;
 pub mod service;
+pub mod stall;
 pub mod uploads;

@@ -132,7 +132,11 @@ fn rule(rule: &IntegrityRule) -> Result<Rule, String> {
 
 fn limits(config: &Config) -> Limits {
     let or_never = |d: Duration| if d.is_zero() { NEVER } else { d };
-    Limits { head: or_never(config.server.read_timeout), idle: or_never(config.server.idle_timeout) }
+    Limits {
+        head: or_never(config.server.read_timeout),
+        idle: or_never(config.server.idle_timeout),
+        write: Some(config.server.write_timeout).filter(|d| !d.is_zero()),
+    }
 }
 
 fn edge(startup: &Startup, registry: Registry) -> Result<Edge, String> {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::edge::Edge;
 use super::service;
+use super::stall::Stall;
 
 /// Bytes of an HTTP/1.1 head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -38,6 +39,8 @@ pub struct Limits {
     pub head: Duration,
     /// Most time without a request.
     pub idle: Duration,
+    /// Most time a peer may take nothing of an answer; `None` is for ever.
+    pub write: Option<Duration>,
 }
 
 /// The protocol a connection speaks.
@@ -73,7 +76,7 @@ where
             Ok::<_, Infallible>(answer)
         }
     });
-    let io = TokioIo::new(io);
+    let io = TokioIo::new(Stall::new(io, limits.write));
     let ended = match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
