@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mcr_oci::{Digest, Edge, EdgeTarget, Manifest};
+use mcr_oci::{Digest, Edge, EdgeTarget, Manifest, media_type};
 
 use crate::http::{Client, Response};
 
@@ -72,7 +72,10 @@ fn follow(
 }
 
 fn fetch(client: &Client, target: &str) -> Result<Response, String> {
-    match client.request("GET", target).send() {
+    // Ours ignores it; others answer 404 without it.
+    let types = [media_type::OCI_INDEX, media_type::OCI_MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
+    let request = client.request("GET", target).header("Accept", &format!("{}, */*", types.join(", ")));
+    match request.send() {
         Ok(answer) if answer.status == 200 => Ok(answer),
         Ok(answer) => Err(format!("GET {target}: {} {}", answer.status, answer.text())),
         Err(failure) => Err(format!("GET {target}: {failure}")),

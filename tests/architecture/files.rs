@@ -1,0 +1,96 @@
+//! Every file: opens with its rule, stays short, and speaks of nothing but the registry.
+
+use std::path::{Path, PathBuf};
+
+/// No file is longer.
+const LONGEST: usize = 450;
+/// And at most one in ten is longer than this.
+const USUAL: usize = 350;
+
+/// Directories that are not ours, or not text.
+const SKIPPED: &[&str] = &["target", ".git", ".tools", "srv", "corpus", "artifacts"];
+
+fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !SKIPPED.contains(&name.as_str()) {
+                walk(&path, files);
+            }
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+fn all() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    walk(&mcr_tests::tools::repository_root(), &mut files);
+    files.sort();
+    files
+}
+
+fn rust() -> Vec<(PathBuf, String)> {
+    let files = all().into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs"));
+    files.map(|path| (path.clone(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn every_source_file_opens_with_what_lives_there() {
+    let sources = rust();
+    assert!(sources.len() > 50, "the tree is read");
+    let silent = sources.iter().filter(|(_, text)| !text.starts_with("//! ") && !text.starts_with("//!\n"));
+    let silent: Vec<&PathBuf> = silent.map(|(path, _)| path).collect();
+    assert!(silent.is_empty(), "these do not: {silent:#?}");
+}
+
+#[test]
+fn files_are_short() {
+    let sources = rust();
+    let lengths: Vec<(usize, &PathBuf)> = sources.iter().map(|(path, text)| (text.lines().count(), path)).collect();
+    let long: Vec<_> = lengths.iter().filter(|(lines, _)| *lines > LONGEST).collect();
+    assert!(long.is_empty(), "over {LONGEST} lines: {long:#?}");
+    let over: Vec<_> = lengths.iter().filter(|(lines, _)| *lines > USUAL).collect();
+    assert!(over.len() * 10 <= sources.len(), "too many over {USUAL} lines: {over:#?}");
+}
+
+#[test]
+fn no_lint_is_allowed_without_a_reason() {
+    for (path, text) in rust() {
+        let flat: String = text.split_whitespace().collect();
+        for attribute in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
+            for (start, _) in flat.match_indices(attribute) {
+                let end = flat[start..].find(")]").map_or(flat.len(), |end| start + end);
+                let quoted = flat[..start].ends_with('"');
+                assert!(quoted || flat[start..end].contains("reason="), "{}: {attribute}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn module_files_stand_beside_their_directory() {
+    let old: Vec<PathBuf> = all().into_iter().filter(|path| path.ends_with("mod.rs")).collect();
+    assert!(old.is_empty(), "{old:#?}");
+}
+
+#[test]
+fn the_repository_speaks_of_nothing_but_the_registry() {
+    // Put together here, so that this file does not hold them.
+    let foreign = [
+        concat!("/", "work/"),
+        concat!("/", "tmp/"),
+        concat!("proxy.", "golang.org"),
+        concat!("index.", "crates.io"),
+        concat!("static.", "crates.io"),
+    ];
+    for path in all() {
+        // Not text: pictures, databases.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for word in foreign {
+            let found = text.lines().position(|line| line.contains(word));
+            assert!(found.is_none(), "{}:{}: {word}", path.display(), found.unwrap_or(0) + 1);
+        }
+    }
+}
