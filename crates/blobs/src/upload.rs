@@ -91,6 +91,39 @@ impl Upload {
         Ok(())
     }
 
+    /// Takes the running hash out, to be brought forward beside the writing of the same bytes; see
+    /// [`Upload::append_hashed`]. `None` where the session's bytes would have to be read first: then
+    /// [`Upload::append`] does that.
+    pub fn lend_hasher(&mut self) -> Option<Hasher> {
+        self.hasher.take()
+    }
+
+    /// Appends like [`Upload::append`], without hashing: the caller hashes the same pieces elsewhere meanwhile and
+    /// gives the hash back with [`Upload::return_hasher`]. A hash that does not come back is made again by reading.
+    ///
+    /// # Errors
+    /// When the disk fails; the session then has what it had before.
+    pub fn append_hashed<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), Error> {
+        let mut end = self.size;
+        for piece in pieces {
+            let written = Disk::point("blob.write", self.file.path()).and_then(|()| self.file.write_at(piece, end));
+            if let Err(error) = written {
+                let _the_first_error_counts = self.file.truncate(self.size);
+                return Err(error);
+            }
+            end = end.saturating_add(piece.len() as u64);
+        }
+        self.hasher = None;
+        self.size = end;
+        self.begin_write_back();
+        Ok(())
+    }
+
+    /// Gives back the hash lent by [`Upload::lend_hasher`], now over everything that was appended since.
+    pub fn return_hasher(&mut self, hasher: Hasher) {
+        self.hasher = Some(hasher);
+    }
+
     /// Cuts the session back to its first `size` bytes; does nothing when it has no more.
     ///
     /// # Errors

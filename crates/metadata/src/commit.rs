@@ -64,6 +64,11 @@ impl Write for CommitManifest {
         Ok(CommitOutcome::Committed { moved, created })
     }
 
+    /// Pointing tags at what is held is; so is a refusal.
+    fn is_frugal(&self, answer: &CommitOutcome) -> bool {
+        !matches!(answer, CommitOutcome::Committed { created: true, .. })
+    }
+
     /// A target went between the look and the key: the same as if the look had seen it.
     fn rescue(&self, error: &Error) -> Option<CommitOutcome> {
         matches!(error, Error::Constraint { foreign_key: true, .. }).then_some(CommitOutcome::ClosureChanged)

@@ -13,9 +13,10 @@ use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use crate::error::Error;
 use crate::migrate;
+use crate::{room, wal};
 
 /// How long SQLite waits for another process (a snapshot, a scan) before it answers `Busy`.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection; there are fewer than that in this crate.
 const STATEMENTS: usize = 96;
@@ -42,6 +43,8 @@ pub(crate) fn open_first(path: &Path) -> Result<(Connection, bool), Error> {
     let new = migrate::recognise(&connection, path)? == 0;
     set_up_writer(&connection)?;
     migrate::migrate(&mut connection, path)?;
+    room::lengthen_log(&connection);
+    wal::checkpoint(&connection);
     Ok((connection, new))
 }
 
@@ -136,7 +139,7 @@ fn set_up_writer(connection: &Connection) -> Result<(), Error> {
     let _: i64 = connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEEPS, |row| row.get(0))?;
     // The log's files stay when the last connection closes, so that a start needs no space on a full disk.
     connection.file_control(Some(MAIN_DB), FileControl::PersistWal(&mut 1))?;
-    Ok(())
+    room::set_up(connection)
 }
 
 fn set_up(connection: &Connection, cache_kib: i64) -> Result<(), Error> {

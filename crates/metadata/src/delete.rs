@@ -77,6 +77,10 @@ impl Write for DeleteManifest {
         told.tell(tx, "manifest_deleted", json!({ "tags": tags }))?;
         Ok(DeleteOutcome::Deleted { tags })
     }
+
+    fn is_frugal(&self, _answer: &DeleteOutcome) -> bool {
+        true
+    }
 }
 
 impl Write for DeleteTag {
@@ -103,6 +107,10 @@ impl Write for DeleteTag {
         tagging::drop_one(tx, &point, self.tag.as_str())?;
         references::release(tx, repository, Target::Manifest(manifest), self.at_ms)?;
         Ok(DeleteOutcome::Deleted { tags: vec![self.tag.as_str().to_owned()] })
+    }
+
+    fn is_frugal(&self, _answer: &DeleteOutcome) -> bool {
+        true
     }
 }
 
@@ -137,6 +145,10 @@ impl Write for DeleteBlob {
         let told = About { repository: &self.repository, digest: &self.digest, actor: &self.actor, at_ms: self.at_ms };
         told.tell(tx, "blob_deleted", Value::Null)?;
         Ok(DeleteOutcome::Deleted { tags: Vec::new() })
+    }
+
+    fn is_frugal(&self, _answer: &DeleteOutcome) -> bool {
+        true
     }
 }
 

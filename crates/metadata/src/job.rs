@@ -22,6 +22,11 @@ pub(crate) trait Write: Send + 'static {
     /// Whatever SQLite answers; the operation is then rolled back.
     fn apply(&self, tx: &Connection) -> Result<Self::Answer, Error>;
 
+    /// Whether what was done brought no new content, so that it may use the room that others leave on a full disk.
+    fn is_frugal(&self, _answer: &Self::Answer) -> bool {
+        false
+    }
+
     /// An error of `apply` that is an answer; the operation stays rolled back.
     fn rescue(&self, _error: &Error) -> Option<Self::Answer> {
         None
@@ -38,6 +43,9 @@ pub(crate) trait Step: Send {
     /// # Errors
     /// A copy of the write's error, for which the caller rolls back.
     fn run(&mut self, tx: &Connection) -> Result<(), Error>;
+
+    /// Whether what it did, if anything, brought no new content.
+    fn is_frugal(&self) -> bool;
 
     /// Answers: with the kept outcome if the transaction is durable, else with its error.
     fn settle(self: Box<Self>, transaction: Result<(), Error>);
@@ -73,6 +81,15 @@ impl<W: Write> Step for Pending<W> {
             answered => answered,
         });
         verdict
+    }
+
+    fn is_frugal(&self) -> bool {
+        match &self.outcome {
+            Some(Ok(answer)) => self.write.is_frugal(answer),
+            // It was rolled back.
+            Some(Err(_)) => true,
+            None => false,
+        }
     }
 
     fn settle(mut self: Box<Self>, transaction: Result<(), Error>) {

@@ -25,6 +25,7 @@ mod referrers;
 mod repeats;
 mod repositories;
 mod requests;
+mod room;
 mod rows;
 mod sql;
 mod states;

@@ -140,6 +140,10 @@ impl Write for SetManifestCorrupt {
         }
         Ok(true)
     }
+
+    fn is_frugal(&self, _answer: &bool) -> bool {
+        true
+    }
 }
 
 fn audit_finding(

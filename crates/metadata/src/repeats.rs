@@ -45,10 +45,15 @@ struct Count {
     last_ms: i64,
 }
 
+/// Whether repeats of this event are counted instead of told one by one.
+pub(crate) fn is_counted(event: &str) -> bool {
+    REFUSALS.contains(&event)
+}
+
 impl Repeats {
     /// The event, if it is to be appended now; none if it is a repeat and has been counted.
     pub(crate) fn admit(&self, event: AuditEvent) -> Option<AuditEvent> {
-        if !REFUSALS.contains(&event.event) {
+        if !is_counted(event.event) {
             return Some(event);
         }
         let mut counts = self.lock();

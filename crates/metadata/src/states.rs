@@ -78,6 +78,10 @@ impl Write for SetBlobState {
         }
         Ok(true)
     }
+
+    fn is_frugal(&self, _answer: &bool) -> bool {
+        true
+    }
 }
 
 impl SetBlobState {
@@ -119,6 +123,10 @@ impl Write for RecordHash {
         ])?;
         Ok(())
     }
+
+    fn is_frugal(&self, _answer: &()) -> bool {
+        true
+    }
 }
 
 impl Write for RequestScrub {
@@ -131,6 +139,10 @@ impl Write for RequestScrub {
         )?
         .execute((self.digest.as_str(), self.at_ms))?;
         Ok(())
+    }
+
+    fn is_frugal(&self, _answer: &()) -> bool {
+        true
     }
 }
 
@@ -145,6 +157,10 @@ impl Write for RenewLease {
             Content::Blob => lease_blob(tx, repository, &self.digest, self.until_ms),
             Content::Manifest => lease_manifest(tx, repository, &self.digest, self.until_ms),
         }
+    }
+
+    fn is_frugal(&self, _answer: &bool) -> bool {
+        true
     }
 }
 

@@ -4,14 +4,22 @@
 //! the log until the next time. Once all is copied, the next write begins the log anew; SQLite then cuts the file
 //! back to the limit that `connection.rs` sets, so a log that grew beside a long reader does not stay large.
 
+use std::time::Duration;
+
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, MAIN_DB};
+
+use crate::connection::BUSY_TIMEOUT;
+use crate::room;
 
 /// Pages of 4 KiB in the log from which an idle writer copies them.
 const IDLE_PAGES: i32 = 512;
 
 /// Pages of 4 KiB in the log from which a busy writer copies them between two transactions.
 const BUSY_PAGES: i32 = 2048;
+
+/// How long readers are waited for where the log must begin anew.
+const READERS_MAX: Duration = Duration::from_millis(200);
 
 /// Copies the log if it has grown enough for a writer that has, or has not, something else to do.
 pub(crate) fn checkpoint_if_due(connection: &Connection, idle: bool) {
@@ -25,6 +33,23 @@ pub(crate) fn checkpoint_if_due(connection: &Connection, idle: bool) {
 /// Copies what can be copied without waiting. Nothing depends on it: on an error the log merely stays longer.
 pub(crate) fn checkpoint(connection: &Connection) {
     let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE);
+    take_back_room(connection);
+}
+
+/// Copies all of the log and waits a moment for its readers, so that the next write begins it anew in the space it
+/// has: for a disk without any other.
+pub(crate) fn make_room(connection: &Connection) {
+    let patient = connection.busy_timeout(READERS_MAX);
+    let _ = connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::RESTART);
+    take_back_room(connection);
+    // The setting can only fail where the next write fails too, and says why.
+    let _ = patient.and_then(|()| connection.busy_timeout(BUSY_TIMEOUT));
+}
+
+/// A whole checkpoint cuts the database file to its pages; the spare ones are wanted back before anybody else takes
+/// the space.
+fn take_back_room(connection: &Connection) {
+    let _ = room::claim(connection, false);
 }
 
 /// Copies all of the log and closes the last connection.

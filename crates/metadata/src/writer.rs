@@ -18,6 +18,7 @@ use crate::connection;
 use crate::error::Error;
 use crate::job::Job;
 use crate::repeats::Repeats;
+use crate::room;
 use crate::wal;
 
 /// Writes that may wait; a further caller waits for a place.
@@ -126,20 +127,24 @@ impl Thread {
     /// Runs `jobs`, and whatever is queued meanwhile, in one transaction, and answers them all.
     fn group(&mut self, mut jobs: Vec<Job>) {
         match self.transaction(&mut jobs, true) {
-            Ok(()) => settle(jobs, &Ok(())),
-            Err(error) if jobs.len() == 1 => settle(jobs, &Err(error)),
-            Err(error) => {
-                self.make_room(&error);
+            Err(error) if jobs.len() > 1 || error.is_disk_full() => {
                 for job in jobs {
                     self.alone(job);
                 }
             }
+            verdict => settle(jobs, &verdict),
         }
     }
 
+    /// Runs one job in a transaction of its own and answers it. For want of space it is tried once more, in the room
+    /// that the database's own files have.
     fn alone(&mut self, job: Job) {
         let mut jobs = vec![job];
-        let verdict = self.transaction(&mut jobs, false);
+        let mut verdict = self.transaction(&mut jobs, false);
+        if verdict.as_ref().is_err_and(Error::is_disk_full) {
+            self.connection.iter().for_each(wal::make_room);
+            verdict = self.transaction(&mut jobs, false);
+        }
         settle(jobs, &verdict);
     }
 
@@ -178,19 +183,12 @@ impl Thread {
             jobs.push(job);
             ran?;
         }
+        room::claim(connection, jobs.iter().all(|job| job.is_frugal()))?;
         passed("metadata.before_commit")?;
         execute(connection, "COMMIT")?;
         // It is durable now: the point serves to kill or delay, an error here would be a lie.
         let _ = fault::point("metadata.committed");
         Ok(())
-    }
-
-    /// A full disk may still have room inside the files: what the log holds moves into the database, and the log
-    /// begins anew in its own space.
-    fn make_room(&self, error: &Error) {
-        if let (true, Some(connection)) = (error.is_disk_full(), &self.connection) {
-            wal::checkpoint(connection);
-        }
     }
 
     fn flush_repeats(&mut self, all: bool) {

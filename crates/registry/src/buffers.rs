@@ -49,6 +49,16 @@ impl Buffer {
         fits
     }
 
+    /// True while nothing was appended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// What was appended, without a copy.
+    pub(crate) fn into_filled(self) -> Bytes {
+        if self.is_empty() { Bytes::new() } else { Bytes::from_owner(self) }
+    }
+
     /// True when [`Buffer::append`] has no more room.
     pub(crate) fn is_full(&self) -> bool {
         self.filled == self.bytes.len()

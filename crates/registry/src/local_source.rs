@@ -1,7 +1,9 @@
 //! The walk's view of one repository here: rows fetched in one read, each file compared with its row; never a decision.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use mcr_blobs::FileStat;
 use mcr_metadata::{BlobState, ClosureRows};
 use mcr_oci::{Descriptor, Digest, FindingKind, RepositoryName};
 use mcr_verifier::{Look, Problem, Source, StoredBlob, StoredManifest};
@@ -10,20 +12,46 @@ use crate::error::Error;
 use crate::integrity::{Compared, Judged, compare, damage_of};
 use crate::registry::Registry;
 
-/// Rows of one closure, with the registry whose files they are compared with.
+/// Files above which they are looked at from two threads: of a large index that is most of the time.
+const SHARED_ABOVE: usize = 64;
+
+/// Rows of one closure and the stats of its files, with the registry they belong to.
 ///
-/// Its looks block on the file system: walk it on a thread that may.
+/// What differs from its row is judged anew when the walk asks, and that may block: walk it on a
+/// thread that may.
 pub(crate) struct LocalSource {
     registry: Registry,
     rows: ClosureRows,
+    stats: HashMap<Digest, Option<FileStat>>,
 }
 
 impl LocalSource {
-    /// Reads the rows of everything `named` reaches, in one transaction.
+    /// Reads the rows of everything `named` reaches, in one transaction, then looks at every file once.
     pub(crate) fn read(registry: &Registry, repository: &RepositoryName, named: &[Digest]) -> Result<Self, Error> {
         let rows = registry.parts.metadata.closure(repository, named)?;
-        Ok(Self { registry: registry.clone(), rows })
+        let stats = stats(registry, &rows)?;
+        Ok(Self { registry: registry.clone(), rows, stats })
     }
+}
+
+type Stats = Vec<(Digest, Option<FileStat>)>;
+
+fn stats(registry: &Registry, rows: &ClosureRows) -> Result<HashMap<Digest, Option<FileStat>>, Error> {
+    let digests: Vec<&Digest> = rows.blobs.keys().collect();
+    let (mine, other) = digests.split_at(if digests.len() > SHARED_ABOVE { digests.len() / 2 } else { digests.len() });
+    let look = |digests: &[&Digest]| -> Result<Stats, mcr_blobs::Error> {
+        digests.iter().map(|digest| Ok(((*digest).clone(), registry.parts.blobs.stat(digest)?))).collect()
+    };
+    let mut stats = HashMap::with_capacity(digests.len());
+    std::thread::scope(|scope| -> Result<(), Error> {
+        let other = (!other.is_empty()).then(|| scope.spawn(|| look(other)));
+        stats.extend(look(mine)?);
+        if let Some(other) = other {
+            stats.extend(other.join().map_err(|_| Error::stopping())??);
+        }
+        Ok(())
+    })?;
+    Ok(stats)
 }
 
 impl Source for LocalSource {
@@ -51,7 +79,7 @@ impl Source for LocalSource {
             let (kind, detail) = damage_of(row);
             return Ok(Look::Broken(Problem::new(kind, detail)));
         }
-        let stat = self.registry.parts.blobs.stat(&descriptor.digest)?;
+        let stat = self.stats.get(&descriptor.digest).copied().flatten();
         if compare(row, stat) == Compared::Same {
             return Ok(Look::Whole(StoredBlob { size: row.size }));
         }

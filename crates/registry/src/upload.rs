@@ -12,12 +12,17 @@ use mcr_blobs::{CommitError, Committed, PutError, UploadId};
 use mcr_metadata::{RecordBlob, RecordedBlob};
 use mcr_oci::{Digest, RepositoryName};
 
-use crate::buffers::Buffer;
 use crate::error::Error;
 use crate::integrity::recorded;
 use crate::registry::{Registry, actor};
 use crate::sessions::InHand;
 
+/// Bytes handed to blocking jobs at a time.
+const BATCH: usize = 256 * 1024;
+/// A frame of this size is not copied.
+const LARGE_FRAME: usize = 64 * 1024;
+/// A batch of this size is hashed beside being written.
+const SIDE_BY_SIDE: usize = 128 * 1024;
 /// A whole body up to this size skips the session's file.
 const SMALL: usize = 256 * 1024;
 
@@ -229,14 +234,13 @@ impl Registry {
         let mut arrived = 0_u64;
         let mut carry = Bytes::new();
         let mut batch = self.collect_batch(&mut chunk.body, &mut carry).await;
-        while !batch.bytes.as_ref().is_empty() {
-            arrived += batch.bytes.as_ref().len() as u64;
-            let writing = self.write(held, batch.bytes);
+        while batch.length > 0 {
+            arrived += batch.length as u64;
             if batch.ended.is_some() {
-                held = writing.await?;
-                batch.bytes = self.parts.buffers.take();
+                held = self.write(held, std::mem::take(&mut batch.pieces), batch.length).await?;
                 break;
             }
+            let writing = self.write(held, batch.pieces, batch.length);
             let (written, next) = tokio::join!(writing, self.collect_batch(&mut chunk.body, &mut carry));
             (held, batch) = (written?, next);
         }
@@ -251,35 +255,72 @@ impl Registry {
         Ok(held)
     }
 
-    /// Fills a buffer from the body; small frames are joined, since each write and hash has its price.
+    /// Collects up to [`BATCH`] bytes of the body. Small frames are joined, since each write and
+    /// hash has its price; large ones are taken as they are.
     async fn collect_batch<B: Body>(&self, body: &mut B, carry: &mut Bytes) -> Batch {
-        let mut bytes = self.parts.buffers.take();
+        let mut batch = Batch { pieces: Vec::new(), length: 0, ended: None };
+        let mut joined = self.parts.buffers.take();
         loop {
-            let taken = bytes.append(carry);
-            // What did not fit begins the next batch.
-            *carry = carry.slice(taken..);
-            if bytes.is_full() {
-                return Batch { bytes, ended: None };
+            let large = carry.len() >= LARGE_FRAME;
+            if large && joined.is_empty() {
+                batch.push(std::mem::take(carry));
+            } else if !large {
+                let taken = joined.append(carry);
+                // What did not fit begins the next batch.
+                *carry = carry.slice(taken..);
+            }
+            if large || joined.is_full() || batch.length + joined.as_ref().len() >= BATCH {
+                batch.push(joined.into_filled());
+                if batch.length >= BATCH || !carry.is_empty() {
+                    return batch;
+                }
+                joined = self.parts.buffers.take();
             }
             match body.next().await {
                 Some(Ok(frame)) => *carry = frame,
-                Some(Err(lost)) => return Batch { bytes, ended: Some(Err(lost)) },
-                None => return Batch { bytes, ended: Some(Ok(())) },
+                ended => {
+                    batch.push(joined.into_filled());
+                    batch.ended = Some(ended.map_or(Ok(()), |lost| lost.map(drop)));
+                    return batch;
+                }
             }
         }
     }
 
-    async fn write(&self, mut held: InHand, bytes: Buffer) -> Result<InHand, Error> {
+    /// Writes and hashes a batch: side by side where it is large, since either costs as much as the other.
+    async fn write(&self, mut held: InHand, pieces: Vec<Bytes>, length: usize) -> Result<InHand, Error> {
         let registry = self.clone();
-        self.parts
-            .blocking
-            .run(move || {
-                registry.parts.volume.room_for(bytes.as_ref().len() as u64)?;
+        let lent = held.as_mut().filter(|_| length >= SIDE_BY_SIDE).and_then(mcr_blobs::Upload::lend_hasher);
+        let Some(mut hasher) = lent else {
+            let write = move || {
+                registry.parts.volume.room_for(length as u64)?;
                 let Some(upload) = held.as_mut() else { return Err(Error::stopping()) };
-                upload.append(bytes.as_ref())?;
+                for piece in &pieces {
+                    upload.append(piece)?;
+                }
                 Ok(held)
-            })
-            .await?
+            };
+            return self.parts.blocking.run(write).await?;
+        };
+        let hashed = pieces.clone();
+        let hashing = self.parts.blocking.run(move || {
+            for piece in &hashed {
+                hasher.update(piece);
+            }
+            hasher
+        });
+        let writing = self.parts.blocking.run(move || {
+            registry.parts.volume.room_for(length as u64)?;
+            let Some(upload) = held.as_mut() else { return Err(Error::stopping()) };
+            upload.append_hashed(pieces.iter().map(Bytes::as_ref))?;
+            Ok(held)
+        });
+        let (hasher, written) = tokio::join!(hashing, writing);
+        let mut held = written??;
+        if let Some(upload) = held.as_mut() {
+            upload.return_hasher(hasher?);
+        }
+        Ok(held)
     }
 
     async fn take_back(&self, mut held: InHand, size: u64) -> Result<InHand, Error> {
@@ -400,8 +441,18 @@ impl Registry {
 
 /// Bytes of a body, and how it ended if it did.
 struct Batch {
-    bytes: Buffer,
+    pieces: Vec<Bytes>,
+    length: usize,
     ended: Option<Result<(), BodyLost>>,
+}
+
+impl Batch {
+    fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.length += piece.len();
+            self.pieces.push(piece);
+        }
+    }
 }
 
 fn size_of(held: &InHand) -> u64 {
