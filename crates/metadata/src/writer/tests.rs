@@ -11,6 +11,9 @@ use crate::error::Error;
 use crate::job::{Write, job};
 use crate::testing::{Bed, record_blob};
 
+/// Uses up the pages that are free inside the database file.
+const FILL: Sql = Sql("INSERT INTO meta VALUES ('filler', hex(zeroblob(600000)))");
+
 /// SQL as a write of its own.
 struct Sql(&'static str);
 
@@ -161,6 +164,7 @@ fn a_panic_is_an_error_of_its_own_write_alone() {
 fn a_full_disk_is_said_and_recovers_by_itself() {
     let bed = Bed::new();
     bed.push_blob("a/b", "x", 1);
+    bed.run(FILL).unwrap();
     let pages = bed.run(MaxPages(1)).unwrap();
     let mut failed = 0;
     for number in 0..200 {
@@ -187,6 +191,7 @@ fn a_full_disk_is_said_and_recovers_by_itself() {
 fn of_a_group_on_a_full_disk_those_that_fit_succeed() {
     let bed = Bed::new();
     bed.push_blob("a/b", "x", 1);
+    bed.run(FILL).unwrap();
     bed.run(MaxPages(1)).unwrap();
     let answers = together(
         &bed,
