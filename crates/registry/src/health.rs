@@ -42,10 +42,9 @@ impl Registry {
         match self.summary().await {
             Ok(summary) => {
                 if summary.open_findings > 0 {
-                    health.degraded.push(format!(
-                        "integrity: {} open findings, {} blobs quarantined or missing",
-                        summary.open_findings, summary.quarantined
-                    ));
+                    let kinds: Vec<String> =
+                        summary.findings_by_kind.iter().map(|(kind, n)| format!("{} {n}", kind.as_str())).collect();
+                    health.degraded.push(format!("integrity: open findings: {}", kinds.join(", ")));
                 }
                 health.summary = Some(summary);
             }
