@@ -71,7 +71,9 @@ impl Writer {
     /// Lets the thread finish what is queued and waits for it.
     pub(crate) fn stop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        // A callback may hold the last handle: the thread cannot wait for itself, and ends after this answer.
+        if thread.thread().id() != std::thread::current().id() {
             // It only panics on a defect; every job has answered by then.
             let _ = thread.join();
         }

@@ -240,6 +240,25 @@ fn what_is_queued_is_finished_before_the_end_and_answered_once() {
 }
 
 #[test]
+fn a_callback_may_hold_the_last_handle() {
+    let bed = Bed::new();
+    let path = bed.path();
+    let metadata = std::sync::Arc::new(bed.metadata);
+    let (gate, entered, go_on) = gate();
+    let (answers, answered) = channel();
+    let (last, later) = (std::sync::Arc::clone(&metadata), answers.clone());
+    metadata.submit(job(gate, Box::new(move |answer| (drop(last), answers.send(answer).unwrap()).1)));
+    entered.recv().unwrap();
+    metadata
+        .submit(job(Sql("INSERT INTO meta VALUES ('a', '1')"), Box::new(move |answer| later.send(answer).unwrap())));
+    drop(metadata);
+    go_on.send(()).unwrap();
+    assert_eq!(answered.iter().collect::<Vec<_>>(), [Ok(()), Ok(())]);
+    let again = crate::Metadata::open(&path, crate::Options::default()).unwrap();
+    assert_eq!(again.registry_id(), Ok(None));
+}
+
+#[test]
 fn the_log_does_not_grow_without_end() {
     let bed = Bed::new();
     for round in 0..60 {
