@@ -1,0 +1,1 @@
+//! CLAIMED by engineer "crash": random histories against a simple model. Nobody else writes in tests/model.
