@@ -14,7 +14,12 @@ impl Storage {
     pub(crate) fn new() -> Self {
         let home = tempfile::Builder::new().prefix("mcr-test-storage-").tempdir().unwrap();
         // Debian's packages only recommend the files that hold policy and registries: each test brings its own.
-        std::fs::write(home.path().join("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+        // A policy is looked for below HOME first; not every subcommand has a flag for it.
+        let config = home.path().join(".config/containers");
+        std::fs::create_dir_all(&config).unwrap();
+        std::fs::write(config.join("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+        // It has to be there when the variable names it.
+        std::fs::write(home.path().join("auth.json"), "{}").unwrap();
         std::fs::write(home.path().join("registries.conf"), "unqualified-search-registries = []\n").unwrap();
         // vfs: overlay on overlay, or without the module, does not mount in containers and small machines.
         std::fs::write(
@@ -39,6 +44,7 @@ impl Storage {
         command.env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"));
         command.env("STORAGE_DRIVER", "vfs");
         // Neither logins nor temporary files of the machine's user.
+        command.env("HOME", self.home.path());
         command.env("REGISTRY_AUTH_FILE", self.path("auth.json"));
         command.env("TMPDIR", self.home.path());
         if program == "podman" {
@@ -48,10 +54,6 @@ impl Storage {
             command.args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
         }
         command
-    }
-
-    pub(crate) fn policy(&self) -> PathBuf {
-        self.path("policy.json")
     }
 }
 

@@ -26,7 +26,7 @@ fn with_image() -> (Server, Image) {
 }
 
 #[track_caller]
-fn assert_found(answer: Response, kind: &str, blob: &Blob) {
+fn assert_found(answer: &Response, kind: &str, blob: &Blob) {
     let detail = answer.json()["errors"][0]["detail"].clone();
     assert_eq!(detail["kind"], kind, "{}", answer.text());
     assert_eq!(detail["digest"], blob.digest.as_str());
@@ -42,17 +42,17 @@ fn quarantined(server: &Server, blob: &Blob) -> bool {
 fn assert_known_broken(client: &Client, image: &Image, kind: &str) {
     let blob = &image.layers[0];
     let target = format!("/v2/a/blobs/{}", blob.digest);
-    assert_found(client.get(&target).expect_error(404, "BLOB_UNKNOWN"), kind, blob);
+    assert_found(&client.get(&target).expect_error(404, "BLOB_UNKNOWN"), kind, blob);
     let _ = client.head(&target).expect(404);
     let range = client.request("GET", &target).header("Range", "bytes=0-9");
-    assert_found(range.call().expect_error(404, "BLOB_UNKNOWN"), kind, blob);
+    assert_found(&range.call().expect_error(404, "BLOB_UNKNOWN"), kind, blob);
     let mount = client.post(&format!("/v2/b/blobs/uploads/?mount={}&from=a", blob.digest)).expect(202);
     let _ = client.delete(&location(&mount)).expect(204);
     let put = push::put_image(client, "a", "v2", image).expect_error(400, "MANIFEST_BLOB_UNKNOWN");
-    assert_found(put, kind, blob);
+    assert_found(&put, kind, blob);
     for reference in ["v1", image.digest().as_str()] {
         let manifest = client.get(&format!("/v2/a/manifests/{reference}"));
-        assert_found(manifest.expect_error(404, "MANIFEST_UNKNOWN"), kind, blob);
+        assert_found(&manifest.expect_error(404, "MANIFEST_UNKNOWN"), kind, blob);
         let _ = client.head(&format!("/v2/a/manifests/{reference}")).expect(404);
     }
     assert_eq!(mcr_tests::pull::tags(client, "a"), ["v1"], "hiding it would blind every probe");
@@ -76,7 +76,7 @@ fn each_damage(first_look: impl Fn(&Client, &Image, &str)) {
 fn a_get_finds_it() {
     each_damage(|client, image, kind| {
         let answer = client.get(&format!("/v2/a/blobs/{}", image.layers[0].digest));
-        assert_found(answer.expect_error(404, "BLOB_UNKNOWN"), kind, &image.layers[0]);
+        assert_found(&answer.expect_error(404, "BLOB_UNKNOWN"), kind, &image.layers[0]);
     });
 }
 
@@ -109,7 +109,7 @@ fn a_commit_finds_it() {
         let other = image.changed(|manifest| manifest["annotations"] = serde_json::json!({"other": "one"}));
         let put = push::put_image(client, "a", "v2", &other).expect_error(400, "MANIFEST_BLOB_UNKNOWN");
         assert_eq!(put.codes().len(), 1, "{}", put.text());
-        assert_found(put, kind, &image.layers[0]);
+        assert_found(&put, kind, &image.layers[0]);
     });
 }
 
@@ -134,5 +134,5 @@ fn a_config_that_is_cut_breaks_its_image_too() {
     damage::truncate(server.data(), &image.config.digest, 5);
     let _ = client.get(&format!("/v2/a/blobs/{}", image.config.digest)).expect_error(404, "BLOB_UNKNOWN");
     let manifest = client.get("/v2/a/manifests/v1").expect_error(404, "MANIFEST_UNKNOWN");
-    assert_found(manifest, "blob-truncated", &image.config);
+    assert_found(&manifest, "blob-truncated", &image.config);
 }

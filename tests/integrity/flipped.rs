@@ -120,7 +120,7 @@ fn a_flip_is_found_in_every_mode_since_it_changes_the_file() {
 fn reading_is_checked_in_every_mode_without_harm_to_sound_blobs() {
     for (mode, fresh_for) in [("off", "1h"), ("stale", "1h"), ("stale", "1s"), ("always", "1h")] {
         let options = Options::default().env("MCR_INTEGRITY_VERIFY_ON_READ", mode);
-        let (server, image) = with_layer(options.env("MCR_INTEGRITY_FRESH_FOR", fresh_for), LARGE);
+        let (server, _) = with_layer(options.env("MCR_INTEGRITY_FRESH_FOR", fresh_for), LARGE);
         if fresh_for == "1s" {
             std::thread::sleep(std::time::Duration::from_millis(1200));
         }

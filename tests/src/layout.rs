@@ -127,7 +127,6 @@ pub fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
 fn finish(root: &Path, tag: &str, mut descriptor: Value) {
     descriptor["annotations"] = json!({
         "org.opencontainers.image.ref.name": tag,
-        "io.containerd.image.name": format!("example.invalid/real:{tag}"),
     });
     let index = json!({
         "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [descriptor],
