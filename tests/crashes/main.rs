@@ -1,1 +1,18 @@
-//! CLAIMED by engineer "crash": kills, full and read-only disks, lost writes. Nobody else writes in tests/crashes.
+//! Processes that are killed, disks that are full or read-only, and a model that says what must be left; never damage to
+//! single files (that is in `integrity`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
+
+mod clients;
+mod full_disk;
+mod kills;
+mod model;
+mod model_client;
+mod promises;
+mod read_only;
+mod stopping;
