@@ -52,21 +52,11 @@ impl Gate {
         address: Option<String>,
     ) -> Result<Identity, Unauthenticated> {
         match self {
-            Self::Open => Ok(Identity::new(
-                "anonymous",
-                AccountKind::Anonymous,
-                true,
-                address,
-            )),
+            Self::Open => Ok(Identity::new("anonymous", AccountKind::Anonymous, true, address)),
             Self::Admin(passwords) => {
                 let given = credentials.ok_or(Unauthenticated::Missing)?;
                 if passwords.check(&given.username, &given.password) {
-                    Ok(Identity::new(
-                        given.username.clone(),
-                        AccountKind::Human,
-                        true,
-                        address,
-                    ))
+                    Ok(Identity::new(given.username.clone(), AccountKind::Human, true, address))
                 } else {
                     Err(Unauthenticated::Wrong)
                 }
@@ -93,35 +83,20 @@ mod tests {
     }
 
     fn pair(password: &str) -> Credentials {
-        Credentials {
-            username: "admin".into(),
-            password: password.into(),
-        }
+        Credentials { username: "admin".into(), password: password.into() }
     }
 
     #[test]
     fn the_admin_gate_lets_in_only_the_right_pair() {
         let gate = Gate::Admin(Arc::new(One));
         assert_eq!(gate.identify(None, None), Err(Unauthenticated::Missing));
-        assert_eq!(
-            gate.identify(Some(&pair("wrong")), None),
-            Err(Unauthenticated::Wrong)
-        );
-        assert!(
-            gate.identify(Some(&pair("right")), None)
-                .unwrap()
-                .is_admin()
-        );
+        assert_eq!(gate.identify(Some(&pair("wrong")), None), Err(Unauthenticated::Wrong));
+        assert!(gate.identify(Some(&pair("right")), None).unwrap().is_admin());
     }
 
     #[test]
     fn the_open_gate_makes_everyone_admin() {
-        assert!(
-            Gate::Open
-                .identify(None, Some("127.0.0.1".into()))
-                .unwrap()
-                .is_admin()
-        );
+        assert!(Gate::Open.identify(None, Some("127.0.0.1".into())).unwrap().is_admin());
         assert!(!Gate::Open.needs_login());
     }
 }

@@ -17,10 +17,7 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .field("password", &"***")
-            .finish()
+        f.debug_struct("Credentials").field("username", &self.username).field("password", &"***").finish()
     }
 }
 
@@ -40,15 +37,10 @@ impl Credentials {
         if !scheme.eq_ignore_ascii_case("basic") || text.len() > MAX_HEADER {
             return Err(MalformedCredentials);
         }
-        let decoded = STANDARD
-            .decode(encoded.trim())
-            .map_err(|_| MalformedCredentials)?;
+        let decoded = STANDARD.decode(encoded.trim()).map_err(|_| MalformedCredentials)?;
         let decoded = String::from_utf8(decoded).map_err(|_| MalformedCredentials)?;
         let (username, password) = decoded.split_once(':').ok_or(MalformedCredentials)?;
-        Ok(Self {
-            username: username.to_owned(),
-            password: password.to_owned(),
-        })
+        Ok(Self { username: username.to_owned(), password: password.to_owned() })
     }
 }
 
@@ -60,21 +52,14 @@ mod tests {
     fn a_password_may_hold_colons() {
         let header = format!("Basic {}", STANDARD.encode("admin:a:b"));
         let read = Credentials::from_basic(header.as_bytes()).unwrap();
-        assert_eq!(
-            (read.username.as_str(), read.password.as_str()),
-            ("admin", "a:b")
-        );
+        assert_eq!((read.username.as_str(), read.password.as_str()), ("admin", "a:b"));
         assert!(!format!("{read:?}").contains("a:b"));
     }
 
     #[test]
     fn other_schemes_and_garbage_are_malformed() {
         for header in ["Bearer abc", "Basic", "Basic !!!", "Basic YWJj", ""] {
-            assert_eq!(
-                Credentials::from_basic(header.as_bytes()),
-                Err(MalformedCredentials),
-                "{header}"
-            );
+            assert_eq!(Credentials::from_basic(header.as_bytes()), Err(MalformedCredentials), "{header}");
         }
     }
 }

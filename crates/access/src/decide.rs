@@ -29,10 +29,7 @@ pub struct Refusal {
 ///
 /// # Errors
 /// [`Refusal`] with the deciding rule.
-pub fn decide<A: Action>(
-    identity: &Identity,
-    repository: &RepositoryName,
-) -> Result<Permit<A>, Refusal> {
+pub fn decide<A: Action>(identity: &Identity, repository: &RepositoryName) -> Result<Permit<A>, Refusal> {
     match allows(identity) {
         Ok(()) => Ok(Permit::grant(identity.clone(), repository.clone())),
         Err(rule) => Err(refusal::<A>(identity, Some(repository.clone()), rule)),
@@ -51,24 +48,11 @@ pub fn decide_global<A: Action>(identity: &Identity) -> Result<GlobalPermit<A>, 
 }
 
 fn allows(identity: &Identity) -> Result<(), &'static str> {
-    if identity.is_admin() {
-        Ok(())
-    } else {
-        Err("no rule allows it (default deny)")
-    }
+    if identity.is_admin() { Ok(()) } else { Err("no rule allows it (default deny)") }
 }
 
-fn refusal<A: Action>(
-    identity: &Identity,
-    repository: Option<RepositoryName>,
-    rule: &'static str,
-) -> Refusal {
-    Refusal {
-        account: identity.account().to_owned(),
-        action: A::KIND,
-        repository,
-        rule,
-    }
+fn refusal<A: Action>(identity: &Identity, repository: Option<RepositoryName>, rule: &'static str) -> Refusal {
+    Refusal { account: identity.account().to_owned(), action: A::KIND, repository, rule }
 }
 
 #[cfg(test)]
@@ -93,9 +77,6 @@ mod tests {
     fn what_no_rule_allows_is_refused_with_action_and_repository() {
         let nobody = Identity::new("anonymous", AccountKind::Anonymous, false, None);
         let refusal = decide::<Delete>(&nobody, &repository()).unwrap_err();
-        assert_eq!(
-            refusal.to_string(),
-            "anonymous may not delete infra/ci: no rule allows it (default deny)"
-        );
+        assert_eq!(refusal.to_string(), "anonymous may not delete infra/ci: no rule allows it (default deny)");
     }
 }

@@ -22,18 +22,8 @@ pub struct Identity {
 
 impl Identity {
     /// An identity that was established; `address` is the peer's, for the audit log.
-    pub fn new(
-        account: impl Into<String>,
-        kind: AccountKind,
-        admin: bool,
-        address: Option<String>,
-    ) -> Self {
-        Self {
-            account: account.into(),
-            kind,
-            admin,
-            address,
-        }
+    pub fn new(account: impl Into<String>, kind: AccountKind, admin: bool, address: Option<String>) -> Self {
+        Self { account: account.into(), kind, admin, address }
     }
 
     /// The name the audit log shows.

@@ -20,11 +20,7 @@ pub struct Permit<A: Action> {
 
 impl<A: Action> Permit<A> {
     pub(crate) fn grant(identity: Identity, repository: RepositoryName) -> Self {
-        Self {
-            identity,
-            repository,
-            action: PhantomData,
-        }
+        Self { identity, repository, action: PhantomData }
     }
 
     /// The repository it is for.
@@ -49,10 +45,7 @@ pub struct GlobalPermit<A: Action> {
 
 impl<A: Action> GlobalPermit<A> {
     pub(crate) fn grant(identity: Identity) -> Self {
-        Self {
-            identity,
-            action: PhantomData,
-        }
+        Self { identity, action: PhantomData }
     }
 
     /// Who it was given to.

@@ -62,10 +62,13 @@ impl Writes {
 
     /// Queues a record that accompanies a read; it may be dropped, and is then counted
     /// (contract section 2.10).
-    pub(crate) fn droppable<T, Q>(&self, queue: Q)
+    ///
+    /// `after` runs once it is durable; caches are told there.
+    pub(crate) fn droppable<T, Q, A>(&self, queue: Q, after: A)
     where
         T: Send + 'static,
         Q: FnOnce(&Metadata, Done<T>),
+        A: FnOnce() + Send + 'static,
     {
         let dropped = Arc::clone(&self.dropped);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -76,12 +79,21 @@ impl Writes {
             &self.metadata,
             Box::new(move |result| {
                 drop(place);
-                if let Err(error) = result {
-                    dropped.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, "a record that accompanies a read was dropped");
+                match result {
+                    Ok(_) => after(),
+                    Err(error) => {
+                        dropped.fetch_add(1, Ordering::Relaxed);
+                        tracing::warn!(%error, "a record that accompanies a read was dropped");
+                    }
                 }
             }),
         );
+    }
+
+    /// Counts a record that accompanies a read and could not be written.
+    pub(crate) fn count_dropped(&self, what: &str, error: &Error) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%error, "{what} could not be written to the database");
     }
 
     /// Records dropped so far.

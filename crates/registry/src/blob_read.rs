@@ -206,9 +206,11 @@ impl Registry {
     fn ask_for_scrub_if_stale(&self, cached: &CachedBlob) {
         if !cached.row.scrub_requested && self.is_stale(cached) {
             let (digest, at) = (cached.row.digest.clone(), self.parts.clock.now_ms());
-            self.parts.caches.blob_changed(&digest);
+            let (caches, changed) = (Arc::clone(&self.parts.caches), digest.clone());
             let request = RequestScrub { digest, at_ms: at };
-            self.parts.writes.droppable(|m, done| m.request_scrub(request, done));
+            self.parts
+                .writes
+                .droppable(|m, done| m.request_scrub(request, done), move || caches.blob_changed(&changed));
         }
     }
 
@@ -256,15 +258,10 @@ impl Registry {
 
     /// Books that a read found the bytes right. Droppable: the next read hashes again.
     pub(crate) fn record_hash(&self, digest: &Digest, stat: mcr_blobs::FileStat) {
-        let (digest, at, caches) = (digest.clone(), self.parts.clock.now_ms(), Arc::clone(&self.parts.caches));
-        self.parts.writes.droppable(|m, done| {
-            let changed = digest.clone();
-            let done: mcr_metadata::Done<()> = Box::new(move |result| {
-                caches.blob_changed(&changed);
-                done(result);
-            });
-            m.record_hash(RecordHash { digest, stat: recorded(stat), hashed_at_ms: at }, done);
-        });
+        let (changed, caches) = (digest.clone(), Arc::clone(&self.parts.caches));
+        let write =
+            RecordHash { digest: digest.clone(), stat: recorded(stat), hashed_at_ms: self.parts.clock.now_ms() };
+        self.parts.writes.droppable(|m, done| m.record_hash(write, done), move || caches.blob_changed(&changed));
     }
 }
 

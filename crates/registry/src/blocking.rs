@@ -6,6 +6,9 @@ use crate::error::Error;
 
 /// Blocking jobs under way at once; more wait their turn.
 pub(crate) const MAX_BLOCKING: usize = 64;
+/// Walks under way at once. They have places of their own: a walk waits for other blocking jobs,
+/// and must not hold one of the places those need.
+pub(crate) const MAX_WALKING: usize = 16;
 
 /// The bounded door to threads that may block.
 #[derive(Debug)]
@@ -14,8 +17,9 @@ pub(crate) struct Blocking {
 }
 
 impl Blocking {
-    pub(crate) fn new() -> Self {
-        Self { places: std::sync::Arc::new(Semaphore::new(MAX_BLOCKING)) }
+    /// A door for `places` jobs at once.
+    pub(crate) fn new(places: usize) -> Self {
+        Self { places: std::sync::Arc::new(Semaphore::new(places)) }
     }
 
     /// Runs `job` on a thread that may block.

@@ -121,6 +121,9 @@ impl From<mcr_blobs::Error> for Error {
 
 impl From<mcr_metadata::Error> for Error {
     fn from(error: mcr_metadata::Error) -> Self {
+        if matches!(error, mcr_metadata::Error::ClosureTooLarge(_)) {
+            return Self::ManifestInvalid(error.to_string());
+        }
         if error.is_disk_full() {
             tracing::error!(%error, "the database disk is full");
             return Self::DiskFull(

@@ -50,6 +50,9 @@ impl Registry {
             }
             Err(error) => health.failing.push(format!("database: {error}")),
         }
+        if let Some(trouble) = self.parts.metadata.trouble() {
+            health.degraded.push(format!("database: the last write failed: {trouble}"));
+        }
         if self.parts.volume.below_reserve() {
             health.degraded.push(format!("disk: {}", self.parts.volume.full()));
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::Bytes;
 use mcr_access::{Permit, Pull};
 use mcr_metadata::{Content, Lookup, ManifestRow, RenewLease, SetManifestCorrupt};
-use mcr_oci::{Digest, Finding, FindingKind, Hasher, Reference, RepositoryName};
+use mcr_oci::{Digest, Finding, FindingKind, Hasher, Manifest, Reference, RepositoryName};
 
 use crate::cache::CachedManifest;
 use crate::error::Error;
@@ -109,7 +109,7 @@ impl Registry {
             .durable(|m, done| m.set_manifest_corrupt(write, done), move |_| caches.everything_changed())
             .await;
         if let Err(error) = booked {
-            tracing::error!(%error, "a finding could not be written to the database");
+            self.parts.writes.count_dropped("a finding", &error);
         }
         let finding = Finding {
             digest: Some(digest.clone()),
@@ -136,7 +136,7 @@ impl Registry {
         if manifest.own_damage || hidden {
             return Err(broken_manifest(&key.0, &manifest.digest, first));
         }
-        Ok(Some(warning(&manifest.damage)))
+        Ok(Some(warning(manifest)))
     }
 
     /// Makes the promise of an unreferenced manifest durable before it is answered (section 2.8).
@@ -194,17 +194,28 @@ fn broken_manifest(repository: &RepositoryName, digest: &Digest, finding: &Findi
     }
 }
 
-fn warning(damage: &[Finding]) -> String {
-    let mut text = String::from("this index has broken images; the other platforms are whole. broken:");
-    for finding in damage {
-        let platform = finding.platform.as_deref().unwrap_or("unknown platform");
-        let digest = finding.digest.as_ref().map_or("", |d| d.as_str());
-        let next = format!(" {platform} ({} {digest});", finding.kind.as_str());
-        if text.len() + next.len() > MAX_WARNING {
-            text.push_str(" and more");
-            break;
+/// Which platforms of an index are whole and which are broken, in one sentence.
+fn warning(manifest: &CachedManifest) -> String {
+    let broken =
+        |child: &Digest| manifest.damage.iter().find(|f| f.digest.as_ref() == Some(child) || f.path.contains(child));
+    let (mut whole, mut bad) = (Vec::new(), Vec::new());
+    // What is served parsed when it was pushed.
+    let edges = Manifest::parse(&manifest.bytes, Some(&manifest.media_type)).map(|m| m.edges).unwrap_or_default();
+    for child in edges.iter().map(|edge| &edge.descriptor) {
+        let name = child.platform.as_ref().map_or_else(|| child.digest.to_string(), ToString::to_string);
+        match broken(&child.digest) {
+            None => whole.push(name),
+            Some(finding) => {
+                let digest = finding.digest.as_ref().map_or("", |d| d.as_str());
+                bad.push(format!("{name} ({} {digest})", finding.kind.as_str()));
+            }
         }
-        text.push_str(&next);
+    }
+    let whole = if whole.is_empty() { "none".to_owned() } else { whole.join(", ") };
+    let mut text = format!("this index has broken images. whole: {whole}; broken: {}", bad.join(", "));
+    if let Some((at, _)) = text.char_indices().nth(MAX_WARNING) {
+        text.truncate(at);
+        text.push_str(" and more");
     }
     text
 }

@@ -123,7 +123,7 @@ impl Registry {
         let named: Vec<Digest> = manifest.edges.iter().map(|edge| edge.descriptor.digest.clone()).collect();
         let runtime = tokio::runtime::Handle::current();
         self.parts
-            .blocking
+            .walking
             .run(move || {
                 let source = LocalSource::read(&registry, &repository, &named)?;
                 runtime.block_on(walk(&root, &source, &options))
@@ -201,7 +201,7 @@ impl Registry {
             details: serde_json::json!({ "findings": report.findings.len(), "missing": missing }),
             at_ms: self.parts.clock.now_ms(),
         };
-        self.parts.writes.droppable(|m, done| m.record_event(event, done));
+        self.parts.writes.droppable(|m, done| m.record_event(event, done), || ());
         Error::Incomplete(refusals)
     }
 }

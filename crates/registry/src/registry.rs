@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) writes: Writes,
     pub(crate) blobs: Arc<Store>,
     pub(crate) blocking: Blocking,
+    /// The door for walks, which wait for jobs behind the other one.
+    pub(crate) walking: Blocking,
     pub(crate) locks: DigestLocks,
     pub(crate) caches: Arc<Caches>,
     pub(crate) buffers: Buffers,

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::ask::Writes;
-use crate::blocking::Blocking;
+use crate::blocking::{Blocking, MAX_BLOCKING, MAX_WALKING};
 use crate::buffers::Buffers;
 use crate::cache::Caches;
 use crate::registry::{Counters, Parts, Registry};
@@ -98,7 +98,8 @@ impl Registry {
                 writes: Writes::new(Arc::clone(&metadata)),
                 metadata,
                 blobs,
-                blocking: Blocking::new(),
+                blocking: Blocking::new(MAX_BLOCKING),
+                walking: Blocking::new(MAX_WALKING),
                 locks: crate::locks::DigestLocks::default(),
                 caches: Arc::new(Caches::new()),
                 buffers: Buffers::default(),

@@ -40,7 +40,7 @@ impl Volume {
     /// The loop that keeps the picture fresh; ends after [`Volume::stop`].
     pub(crate) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
-        let blocking = Blocking::new();
+        let blocking = Blocking::new(1);
         async move {
             loop {
                 tokio::select! {

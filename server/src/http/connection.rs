@@ -81,7 +81,7 @@ where
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_headers(MAX_HEADERS);
-            builder.max_buf_size(READ_BUFFER.max(MAX_HEAD)).keep_alive(true).half_close(false);
+            builder.max_buf_size(READ_BUFFER).max_header_size(MAX_HEAD).keep_alive(true).half_close(false);
             let connection = pin!(builder.serve_connection(io, service));
             until_done(connection, http1::Connection::graceful_shutdown, &edge, &activity, limits.idle).await
         }

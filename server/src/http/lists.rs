@@ -74,7 +74,7 @@ pub async fn referrers(
     Ok(for_method(answer, head))
 }
 
-fn descriptor(row: mcr_metadata::ReferrerRow) -> Value {
+fn descriptor(row: mcr_registry::ReferrerRow) -> Value {
     let mut object = Map::new();
     object.insert("mediaType".into(), Value::from(row.media_type));
     object.insert("digest".into(), Value::from(row.digest.as_str()));
