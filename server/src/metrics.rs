@@ -126,7 +126,8 @@ async fn registry_families(registry: &Registry) -> Vec<MetricFamily> {
             single("mcr_repositories", "Repositories with a live manifest.", MetricType::GAUGE, summary.repositories),
             single("mcr_tags", "Tags.", MetricType::GAUGE, summary.tags),
         ]);
-        let findings: Vec<_> = Vec::new();
+        let findings: Vec<_> =
+            summary.findings_by_kind.iter().map(|(kind, n)| (Some(("kind", kind.as_str())), *n)).collect();
         // The encoder refuses a family without a figure: no findings, no family.
         if !findings.is_empty() {
             families.push(family("mcr_integrity_findings", "Open findings by kind.", MetricType::GAUGE, &findings));

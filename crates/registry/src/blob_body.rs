@@ -37,6 +37,9 @@ struct FileState {
     buffers: Buffers,
     check: Option<Check>,
     reading: Option<JoinHandle<Result<Read, mcr_blobs::Error>>>,
+    /// Damage being booked; the transfer is cut when that is done, so that who asks again at once
+    /// meets the 404 and not the same damage.
+    booking: Option<JoinHandle<()>>,
 }
 
 /// What is needed to hash on the way.
@@ -64,14 +67,15 @@ impl BlobBody {
     }
 
     pub(crate) fn plain(file: BlobFile, offset: u64, length: u64, buffers: Buffers) -> Self {
-        let state = FileState { file: Arc::new(file), offset, buffers, check: None, reading: None };
+        let state = FileState { file: Arc::new(file), offset, buffers, check: None, reading: None, booking: None };
         Self { state: State::File(Box::new(state)), left: length }
     }
 
     pub(crate) fn hashed(file: BlobFile, size: u64, expected: Digest, registry: Registry) -> Self {
         let buffers = registry.parts.buffers.clone();
         let check = Check { hasher: Some(Hasher::new(expected.algorithm())), registry, expected };
-        let state = FileState { file: Arc::new(file), offset: 0, buffers, check: Some(check), reading: None };
+        let state =
+            FileState { file: Arc::new(file), offset: 0, buffers, check: Some(check), reading: None, booking: None };
         Self { state: State::File(Box::new(state)), left: size }
     }
 
@@ -105,6 +109,11 @@ impl BlobBody {
 
 impl FileState {
     fn poll_chunk(&mut self, left: u64, context: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+        if let Some(booking) = self.booking.as_mut() {
+            // Booked or not, what was met is damaged.
+            drop(ready!(Pin::new(booking).poll(context)));
+            return Poll::Ready(Err(Error::unavailable("the blob is damaged on disk; the transfer is cut")));
+        }
         let wanted = self.wanted(left);
         if self.check.is_none() && self.reading.is_none() {
             // Bytes that are in memory already are read here: a hop to another thread costs more.
@@ -124,11 +133,15 @@ impl FileState {
         let Some(reading) = self.reading.as_mut() else { return Poll::Ready(Err(Error::stopping())) };
         let joined = ready!(Pin::new(reading).poll(context));
         self.reading = None;
-        Poll::Ready(match joined {
+        let yielded = match joined {
             Ok(Ok(read)) => self.yielded(read, left),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Error::stopping()),
-        })
+        };
+        if yielded.is_err() && self.booking.is_some() {
+            return self.poll_chunk(left, context);
+        }
+        Poll::Ready(yielded)
     }
 
     /// How much to read next: where bytes are hashed, the last [`HELD_BACK`] are a chunk of their own.
@@ -163,7 +176,10 @@ impl FileState {
             check.hasher = read.hasher;
             check.registry.parts.counters.hashed_bytes.fetch_add(filled, Ordering::Relaxed);
             if filled == left {
-                check.conclude(&self.file)?;
+                self.booking = check.conclude(&self.file)?;
+                if self.booking.is_some() {
+                    return Err(Error::unavailable("the blob is damaged on disk"));
+                }
             }
         }
         Ok(read.buffer.into_bytes(read.filled))
@@ -171,20 +187,18 @@ impl FileState {
 }
 
 impl Check {
-    /// The whole blob has been hashed: book it as sound, or have it quarantined and cut the transfer.
-    fn conclude(&mut self, file: &BlobFile) -> Result<(), Error> {
+    /// The whole blob has been hashed: book it as sound, or have it quarantined.
+    fn conclude(&mut self, file: &BlobFile) -> Result<Option<JoinHandle<()>>, Error> {
         let Some(computed) = self.hasher.take().map(Hasher::finish) else { return Err(Error::stopping()) };
         if computed == self.expected {
             self.registry.record_hash(&self.expected, file.stat());
-            return Ok(());
+            return Ok(None);
         }
-        let message = format!("{} hashes to {computed} on disk: the transfer is cut", self.expected);
         let (registry, expected) = (self.registry.clone(), self.expected.clone());
-        self.registry.parts.tasks.spawn(async move {
+        Ok(Some(self.registry.parts.tasks.spawn(async move {
             if let Err(error) = registry.report_corrupt(expected, computed).await {
                 tracing::error!(%error, "damage met by a read could not be booked");
             }
-        });
-        Err(Error::unavailable(message))
+        })))
     }
 }
