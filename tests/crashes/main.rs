@@ -9,10 +9,15 @@
 )]
 
 mod clients;
+mod faults;
+mod first_life;
 mod full_disk;
 mod kills;
+mod lost_writes;
 mod model;
 mod model_client;
 mod promises;
 mod read_only;
+mod resuming;
+mod second_life;
 mod stopping;

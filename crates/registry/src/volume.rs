@@ -32,6 +32,8 @@ struct State {
 impl Volume {
     /// `id` is what the marker must say.
     pub(crate) fn new(blobs: Arc<Store>, id: String, reserve: u64) -> Self {
+        // Also where nothing is kept in reserve, a disk without a free byte is a full one.
+        let reserve = reserve.max(1);
         let state = State { blobs, id, present: AtomicBool::new(true), available: AtomicU64::new(u64::MAX), reserve };
         state.look();
         Self { state: Arc::new(state), stop: CancellationToken::new() }
