@@ -15,7 +15,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 
 # Debian packages by the program that shows that they are there.
 packages=(
-    curl:curl skopeo:skopeo podman:podman buildah:buildah dockerd:docker.io containerd:containerd
+    curl:curl update-ca-certificates:ca-certificates skopeo:skopeo podman:podman buildah:buildah dockerd:docker.io containerd:containerd
     ctr:containerd docker-registry:docker-registry nginx:nginx-light wrk:wrk busybox:busybox-static
     cc:gcc tar:tar gzip:gzip mount:mount git:git
 )
@@ -100,7 +100,8 @@ find_go() {
 install_go() {
     local name=$1 what=$2 program
     program=$(basename "${what%@*}")
-    if [ -x "$cache/$name" ]; then
+    # One that was put there by hand has no stamp and is taken as it is.
+    if [ -x "$cache/$name" ] && [ "$(cat "$cache/$name.version" 2>/dev/null || echo "$what")" = "$what" ]; then
         rm -f "$cache/$name.missing"
         return 0
     fi
@@ -112,8 +113,9 @@ install_go() {
     say "building $what"
     local out
     out=$(mktemp -d)
-    if GOBIN=$out GOFLAGS=-buildvcs=false timeout 900 "$go" install "$what" 2>"$out/log"; then
+    if GOBIN=$out CGO_ENABLED=0 GOFLAGS=-buildvcs=false timeout 900 "$go" install "$what" 2>"$out/log"; then
         mv "$out/$program" "$cache/$name"
+        echo "$what" >"$cache/$name.version"
         rm -f "$cache/$name.missing"
     else
         printf 'go install %s: %s\n' "$what" "$(tail -n 1 "$out/log" | tr -d '\t')" >"$cache/$name.missing"
