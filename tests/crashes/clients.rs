@@ -64,7 +64,8 @@ impl Pusher<'_> {
 
     fn image(&mut self, architecture: &str) -> Image {
         let mut layers = vec![self.random.pick(&self.crowd.shared).clone()];
-        let length = 1 + self.random.below(20_000);
+        // A few are too long for one piece.
+        let length = if self.random.once_in(12) { 400_000 } else { 1 + self.random.below(20_000) };
         layers.push(Blob::random(&mut self.random, length));
         Image::over(architecture, layers)
     }
@@ -117,6 +118,19 @@ impl Pusher<'_> {
 
     fn push_blob(&mut self, repository: &str, blob: &Blob) -> Result<(), Ended> {
         let uploads = format!("/v2/{repository}/blobs/uploads/");
+        if self.random.once_in(4) {
+            let from = format!("team/{}", self.random.below(3));
+            let mount = with_query(&uploads, &format!("mount={}&from={from}", blob.digest));
+            let answer = self.client.request("POST", &mount).body(b"").send()?;
+            if answer.status == 201 {
+                return Ok(());
+            }
+            // It is not there: a session was opened instead.
+            assert_eq!(answer.status, 202, "{}", answer.text());
+            let target = with_query(&location(&answer), &format!("digest={}", blob.digest));
+            created(&self.client.request("PUT", &target).body(&blob.bytes).send()?);
+            return Ok(());
+        }
         if self.random.once_in(3) {
             let target = with_query(&uploads, &format!("digest={}", blob.digest));
             created(&self.client.request("POST", &target).body(&blob.bytes).send()?);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcr_tests::{Options, Random, Server};
+use mcr_tests::{Options, Random, Server, long};
 
 use crate::clients::{Crowd, Pusher};
 
@@ -53,18 +53,15 @@ fn rounds(what: &str, rounds: usize, mut round: impl FnMut(usize, &mut Server, &
         acknowledged += crowd.promises.count();
         crowd.promises.assert_kept(&server.client(), &format!("{what}, kill {number}"));
     }
+    // Nothing that outlived one kill is lost in a later one.
+    crowd.promises.assert_all_kept(&server.client());
     eprintln!("{what}: {rounds} kills, {acknowledged} manifests acknowledged before them");
     assert!(acknowledged > rounds, "hardly anything was pushed");
 }
 
-/// How many kills of each sort: together ten, or over a hundred in the long version.
-const fn kills(long: bool) -> usize {
-    if long { 60 } else { 5 }
-}
-
 #[test]
 fn killed_at_random_nothing_acknowledged_is_lost() {
-    rounds("killed at random", kills(mcr_tests::long()), |_, server, crowd, random| {
+    rounds("killed at random", if long() { 60 } else { 5 }, |_, server, crowd, random| {
         let pause = Duration::from_millis(20 + u64::try_from(random.below(600)).unwrap());
         push_until(server, crowd, random, |server| {
             std::thread::sleep(pause);
@@ -76,10 +73,9 @@ fn killed_at_random_nothing_acknowledged_is_lost() {
 #[test]
 fn killed_at_named_points_nothing_acknowledged_is_lost() {
     let mut reached = 0;
-    let kills = kills(mcr_tests::long());
+    let kills = POINTS.len() * if long() { 8 } else { 1 };
     rounds("killed at named points", kills, |number, server, crowd, random| {
-        // Each point comes, over the runs also in the short version.
-        let point = if mcr_tests::long() { POINTS[number % POINTS.len()] } else { random.pick(POINTS) };
+        let point = POINTS[number % POINTS.len()];
         let nth = 1 + random.below(40);
         server.kill();
         *server.options() = Options::faulty(&format!("{point}=kill@{nth}"));
@@ -105,7 +101,7 @@ fn killed_while_it_recovers_it_recovers_the_next_time() {
         std::thread::sleep(Duration::from_millis(400));
         server.kill();
     });
-    for _ in 0..if mcr_tests::long() { 20 } else { 3 } {
+    for _ in 0..if long() { 20 } else { 3 } {
         let mut command = Options::default().command(server.data());
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         let mut child = command.spawn().unwrap();

@@ -20,6 +20,8 @@ pub(crate) struct Promises {
     tags: Mutex<BTreeMap<(String, String), Tag>>,
     manifests: Mutex<BTreeSet<(String, Digest)>>,
     blobs: Mutex<BTreeSet<(String, Digest)>>,
+    /// Manifests of earlier lives: no client deletes one.
+    outlived: Mutex<BTreeSet<(String, Digest)>>,
 }
 
 impl Promises {
@@ -55,19 +57,24 @@ impl Promises {
         self.manifests.lock().unwrap().len()
     }
 
-    /// Insists that everything promised is there, and that everything listed is whole; forgets what is settled.
+    /// Insists that everything promised is there, and that everything listed is whole; settles what was under way.
     #[track_caller]
     pub(crate) fn assert_kept(&self, client: &Client, when: &str) {
         self.assert_tags(client, when);
-        for (repository, digest) in std::mem::take(&mut *self.manifests.lock().unwrap()) {
-            let whole = pull::pull_whole(client, &repository, digest.as_str());
-            assert!(whole.is_ok(), "{when}: {repository}@{digest} was acknowledged: {whole:?}");
-        }
+        let manifests = std::mem::take(&mut *self.manifests.lock().unwrap());
+        assert_whole(client, &manifests, when);
+        self.outlived.lock().unwrap().extend(manifests);
         for (repository, digest) in std::mem::take(&mut *self.blobs.lock().unwrap()) {
             let got = client.get(&format!("/v2/{repository}/blobs/{digest}"));
             assert_eq!(got.status, 200, "{when}: {repository}@{digest} was acknowledged: {}", got.text());
             assert_eq!(Digest::of(digest.algorithm(), &got.body), digest, "{when}");
         }
+    }
+
+    /// Insists that also everything acknowledged in earlier lives can be pulled whole.
+    #[track_caller]
+    pub(crate) fn assert_all_kept(&self, client: &Client) {
+        assert_whole(client, &self.outlived.lock().unwrap(), "at the end");
     }
 
     #[track_caller]
@@ -91,5 +98,13 @@ impl Promises {
         }
         let strangers: Vec<_> = listed.iter().filter(|key| !tags.contains_key(*key)).collect();
         assert!(strangers.is_empty(), "{when}: nobody pushed {strangers:?}");
+    }
+}
+
+#[track_caller]
+fn assert_whole(client: &Client, manifests: &BTreeSet<(String, Digest)>, when: &str) {
+    for (repository, digest) in manifests {
+        let whole = pull::pull_whole(client, repository, digest.as_str());
+        assert!(whole.is_ok(), "{when}: {repository}@{digest} was acknowledged: {whole:?}");
     }
 }
