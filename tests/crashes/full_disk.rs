@@ -134,6 +134,11 @@ fn below_the_reserve_only_new_content_is_refused() {
     // Tags move, mounts link, deletes delete, pulls pull.
     let _ = push::put_image(&client, "a", "moved", &image).expect(201);
     let _ = pull::assert_whole(&client, "a", "moved");
+    for blob in image.blobs() {
+        let mount = format!("/v2/b/blobs/uploads/?mount={}&from=a", blob.digest);
+        let _ = client.post(&mount).expect(201);
+        let _ = client.delete(&format!("/v2/b/blobs/{}", blob.digest)).expect(202);
+    }
     let _ = client.delete("/v2/a/manifests/v1").expect(202);
     assert_eq!(pull::tags(&client, "a"), ["moved"]);
     let health = client.get("/v1/health").expect(200).text();
@@ -143,4 +148,48 @@ fn below_the_reserve_only_new_content_is_refused() {
     wait_until("pushes are taken again", || push::try_blob(&client, "a", &fresh.layers[0]).unwrap().status == 201);
     let health = client.get("/v1/health").expect(200).text();
     assert!(!health.contains("degraded"), "{health}");
+}
+
+/// Everything can be deleted on a disk without a free byte, and that outlives a kill.
+#[test]
+fn a_foreign_file_that_fills_the_disk_does_not_stop_deletes() {
+    let (mut server, disk) = on_small_disk(32, "2MiB");
+    let client = server.client();
+    let random = &mut Random::new(415);
+    let images: Vec<Image> = (0..40).map(|_| Image::random(random, 2, 2000)).collect();
+    for (number, image) in images.iter().enumerate() {
+        push::image(&client, "a", &format!("v{number}"), image);
+    }
+    let filler = disk.fill();
+    assert_clear(&client.post("/v2/a/blobs/uploads/"));
+    let (gone, kept) = images.split_at(30);
+    for (number, image) in gone.iter().enumerate() {
+        if number % 2 == 0 {
+            let _ = client.delete(&format!("/v2/a/manifests/v{number}")).expect(202);
+        }
+        let _ = client.delete(&format!("/v2/a/manifests/{}", image.digest())).expect(202);
+        for blob in image.blobs() {
+            let _ = client.delete(&format!("/v2/a/blobs/{}", blob.digest)).expect(202);
+        }
+    }
+    for _ in 0..2 {
+        let client = server.client();
+        for image in gone {
+            let _ = client.head(&format!("/v2/a/manifests/{}", image.digest())).expect(404);
+            let _ = client.head(&format!("/v2/a/blobs/{}", image.config.digest)).expect(404);
+        }
+        assert_eq!(pull::assert_all_whole(&client), kept.len());
+        server.kill();
+        server.restart();
+    }
+    // In the life that began on a full disk, too.
+    let client = server.client();
+    let _ = client.delete("/v2/a/manifests/v39").expect(202);
+    assert_clear(&client.post("/v2/a/blobs/uploads/"));
+    std::fs::remove_file(filler).unwrap();
+    for (number, image) in gone.iter().enumerate() {
+        push::image(&client, "a", &format!("v{number}"), image);
+    }
+    assert_eq!(pull::assert_all_whole(&client), 39);
+    assert!(damage::quarantined(server.data()).is_empty());
 }

@@ -1,5 +1,5 @@
-//! Processes that are killed, disks that are full or read-only, and a model that says what must be left; never damage to
-//! single files (that is in `integrity`).
+//! Processes that are killed, disks that are full, read-only, failing or forgetful; never damage to single files (that is
+//! in `integrity`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,8 +14,6 @@ mod first_life;
 mod full_disk;
 mod kills;
 mod lost_writes;
-mod model;
-mod model_client;
 mod promises;
 mod read_only;
 mod resuming;

@@ -9,5 +9,7 @@
 
 mod catalogue;
 mod histories;
+mod neighbour;
+mod neighbours;
 mod step;
 mod world;

@@ -1,4 +1,4 @@
-//! One client of the model test: owns a repository, does random things to it, and knows each answer beforehand.
+//! One of those clients: owns a repository, does random things to it, and knows each answer beforehand.
 
 use mcr_oci::{Digest, media_type};
 use mcr_tests::content::index_of;
@@ -6,9 +6,9 @@ use mcr_tests::push::{self, location};
 use mcr_tests::{Blob, Client, Image, Random};
 use serde_json::json;
 
-use crate::model::{Repository, Stored};
+use crate::neighbours::{Repository, Stored};
 
-pub(crate) struct ModelClient {
+pub(crate) struct Neighbour {
     number: usize,
     random: Random,
     /// Layers that all clients use, so that they meet in the store.
@@ -17,7 +17,7 @@ pub(crate) struct ModelClient {
     log: Vec<String>,
 }
 
-impl Drop for ModelClient {
+impl Drop for Neighbour {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let last = self.log.iter().rev().take(25).rev();
@@ -26,7 +26,7 @@ impl Drop for ModelClient {
     }
 }
 
-impl ModelClient {
+impl Neighbour {
     pub(crate) fn new(number: usize, random: Random, pool: Vec<Blob>) -> Self {
         Self { number, random, pool, repository: Repository::default(), log: Vec::new() }
     }

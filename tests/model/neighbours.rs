@@ -1,11 +1,11 @@
-//! What a registry is, as maps: the model that the real one is compared with after every step of several clients.
+//! Clients that work at the same time, each in a repository of its own with its own model: only the blobs are shared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use mcr_oci::Digest;
 use mcr_tests::{Blob, Client, Image, Options, Random, Server, pull};
 
-use crate::model_client::ModelClient;
+use crate::neighbour::Neighbour;
 
 /// A manifest that is live in a repository.
 #[derive(Clone, Debug)]
@@ -63,13 +63,13 @@ impl Repository {
 const CLIENTS: usize = 4;
 
 #[test]
-fn random_work_of_several_clients_leaves_what_the_model_says() {
-    let random = &mut Random::announced("the model");
+fn several_clients_at_once_leave_what_their_models_say() {
+    let random = &mut Random::announced("neighbours");
     let (phases, steps) = if mcr_tests::long() { (40, 120) } else { (4, 60) };
     let mut server = Server::with(Options::default());
     let pool: Vec<Blob> = (0..8).map(|number| Blob::random(random, 200 + number * 300)).collect();
-    let mut clients: Vec<ModelClient> =
-        (0..CLIENTS).map(|number| ModelClient::new(number, random.fork(number), pool.clone())).collect();
+    let mut clients: Vec<Neighbour> =
+        (0..CLIENTS).map(|number| Neighbour::new(number, random.fork(number), pool.clone())).collect();
     for phase in 0..phases {
         let client = server.client();
         std::thread::scope(|scope| {
@@ -87,7 +87,7 @@ fn random_work_of_several_clients_leaves_what_the_model_says() {
         server.restart();
         let client = server.client();
         let with_manifests = clients.iter().filter(|one| !one.repository.manifests.is_empty());
-        let mut names: Vec<String> = with_manifests.map(ModelClient::name).collect();
+        let mut names: Vec<String> = with_manifests.map(Neighbour::name).collect();
         names.sort();
         assert_eq!(pull::catalog(&client), names, "phase {phase}");
         for each in &clients {
