@@ -106,7 +106,7 @@ impl Disk {
     }
 
     fn open_with(&self, path: &Path, options: &mut OpenOptions) -> Result<Option<DiskFile>, Error> {
-        let opened = self.call().and_then(|()| options.custom_flags(no_follow()).open(path));
+        let opened = self.call(|| options.custom_flags(no_follow()).open(path));
         match opened {
             Ok(file) => Ok(Some(DiskFile::new(file, path, self.forgetful.clone()))),
             Err(source) if is_absent(&source) || is_symlink(&source) => Ok(None),
@@ -116,7 +116,7 @@ impl Disk {
 
     /// What the directory says about a path, links not followed; `None` when nothing is there.
     pub(crate) fn metadata(&self, path: &Path) -> Result<Option<Metadata>, Error> {
-        match self.call().and_then(|()| std::fs::symlink_metadata(path)) {
+        match self.call(|| std::fs::symlink_metadata(path)) {
             Ok(metadata) => Ok(Some(metadata)),
             Err(source) if is_absent(&source) => Ok(None),
             Err(source) => Err(Error::new("stat", path, source)),
@@ -176,7 +176,7 @@ impl Disk {
         mut visit: impl FnMut(&str) -> ControlFlow<B>,
     ) -> Result<Option<B>, Error> {
         let failed = |source| Error::new("list", path, source);
-        let entries = match self.call().and_then(|()| std::fs::read_dir(path)) {
+        let entries = match self.call(|| std::fs::read_dir(path)) {
             Ok(entries) => entries,
             Err(source) if is_absent(&source) => return Ok(None),
             Err(source) => return Err(failed(source)),
@@ -193,14 +193,16 @@ impl Disk {
     /// Free (for us) and total bytes of the file system that holds `path`.
     pub(crate) fn space(&self, path: &Path) -> Result<(u64, u64), Error> {
         let failed = |source: io::Error| Error::new("statvfs", path, source);
-        self.call().map_err(failed)?;
-        let found = rustix::fs::statvfs(path).map_err(|errno| failed(errno.into()))?;
+        let found = self.call(|| Ok(rustix::fs::statvfs(path)?)).map_err(failed)?;
         Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
     }
 
     /// A call that changes nothing: a forgetful disk counts it and may fail it.
-    fn call(&self) -> io::Result<()> {
-        self.forgetful.as_ref().map_or(Ok(()), |disk| disk.call())
+    fn call<T>(&self, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match &self.forgetful {
+            None => action(),
+            Some(disk) => disk.call(action),
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl DiskFile {
 
     /// What the file says about itself, whatever name it has by now.
     pub(crate) fn metadata(&self) -> Result<Metadata, Error> {
-        self.call().and_then(|()| self.file.metadata()).map_err(|source| self.failed("stat", source))
+        self.call(|| self.file.metadata()).map_err(|source| self.failed("stat", source))
     }
 
     /// Reads what is in the page cache; `None` where that is not known or not there.
@@ -53,9 +53,8 @@ impl DiskFile {
 
     /// Reads up to `buffer.len()` bytes at `offset`; 0 only at the end of the file.
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
-        self.call().map_err(|source| self.failed("read", source))?;
         loop {
-            match self.file.read_at(buffer, offset) {
+            match self.call(|| self.file.read_at(buffer, offset)) {
                 Err(source) if source.kind() == ErrorKind::Interrupted => {}
                 read => return read.map_err(|source| self.failed("read", source)),
             }
@@ -104,8 +103,11 @@ impl DiskFile {
         let _hint = rustix::fs::fadvise(&self.file, 0, None, Advice::Sequential);
     }
 
-    fn call(&self) -> io::Result<()> {
-        self.forgetful.as_ref().map_or(Ok(()), |disk| disk.call())
+    fn call<T>(&self, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match &self.forgetful {
+            None => action(),
+            Some(disk) => disk.call(action),
+        }
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> Error {

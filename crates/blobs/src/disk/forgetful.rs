@@ -61,9 +61,12 @@ impl Forgetful {
         self.lock().crash()
     }
 
-    /// Counts a call that changes nothing.
-    pub(super) fn call(&self) -> io::Result<()> {
-        self.lock().count()
+    /// Counts a call that changes nothing, and makes it before a crash of another thread can take the tree away from
+    /// under it: what a lost disk no longer holds is never "not there".
+    pub(super) fn call<T>(&self, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.lock();
+        state.count()?;
+        action()
     }
 
     pub(super) fn create(&self, path: &Path, open: impl FnOnce() -> io::Result<File>) -> io::Result<File> {
