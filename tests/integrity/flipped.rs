@@ -147,3 +147,29 @@ fn a_file_replaced_by_another_one_of_its_length_is_found() {
     assert!(!matches!(&outcome, Ok(answer) if answer.status == 200));
     assert_quarantined(&server, blob);
 }
+
+#[test]
+fn who_waits_too_long_for_a_hash_is_told_to_come_again() {
+    let (mut server, image) = with_layer(Options::default(), LARGE);
+    let _ = server.stop();
+    // The first read of a file takes longer than anybody is made to wait.
+    *server.options() = Options::faulty("blob.read=sleep:14000@1");
+    damage::touch(server.data(), &image.layers[0].digest);
+    server.restart();
+    let client = server.client();
+    let start = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        // Several ask; one hash runs, and goes on when they have gone.
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let head = client.fresh().head(&target(&image.layers[0])).expect(503);
+                assert!(head.required("retry-after").parse::<u32>().is_ok());
+            });
+        }
+    });
+    let waited = start.elapsed().as_secs();
+    assert!((8..13).contains(&waited), "{waited} s");
+    mcr_tests::clock::wait_until("the hash is done", || client.head(&target(&image.layers[0])).status == 200);
+    assert!(damage::quarantined(server.data()).is_empty());
+    let _ = pull::assert_whole(&client, "a", "v1");
+}

@@ -29,6 +29,27 @@ fn a_second_server_exits_1_and_names_the_first() {
 }
 
 #[test]
+fn the_blobs_of_a_running_server_cannot_be_had_with_another_database() {
+    let (server, _) = with_image();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("mcr.toml");
+    let data = server.data().display();
+    let text = format!(
+        "[server]\nlisten_addr = \"127.0.0.1:0\"\n[database]\npath = \"{}/mcr.db\"\n\
+         [storage]\nlayers_path = \"{data}/layers\"\nuploads_path = \"{data}/uploads\"\n[auth]\nmode = \"none\"\n",
+        home.path().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let before = damage::tree(server.data());
+    let options = Options { config: Some(file), ..Options::default() };
+    let output = process::run(&mut options.command(home.path()));
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains(&server.pid().to_string()), "{output:?}");
+    assert!(damage::tree(server.data()) == before, "it changed something");
+    assert_eq!(pull::assert_all_whole(&server.client()), 1);
+}
+
+#[test]
 fn a_killed_server_leaves_no_lock_behind() {
     let (mut server, _) = with_image();
     for _ in 0..3 {

@@ -24,4 +24,5 @@ mod referrers;
 mod regressions;
 mod secured;
 mod sessions;
+mod status;
 mod uploads;
