@@ -59,6 +59,13 @@ struct Activity {
     answered: AtomicU64,
 }
 
+impl Activity {
+    /// Whether no request has come at all.
+    fn is_untouched(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) == 0 && self.running.load(Ordering::Relaxed) == 0
+    }
+}
+
 /// Serves a connection to its end: closed by the peer, idle too long, or the server stops.
 pub async fn serve<I>(edge: Arc<Edge>, io: I, peer: IpAddr, protocol: Protocol, limits: Limits)
 where
@@ -119,9 +126,13 @@ where
                 ending = true;
                 end(connection.as_mut());
             }
-            () = tokio::time::sleep(idle), if !ending => {
+            () = tokio::time::sleep(idle), if !ending || activity.is_untouched() => {
+                // hyper ends no HTTP/2 connection gracefully before its preface came: it would wait for ever.
+                if activity.is_untouched() {
+                    return Ok(());
+                }
                 let now = activity.answered.load(Ordering::Relaxed);
-                if now == answered && activity.running.load(Ordering::Relaxed) == 0 {
+                if !ending && now == answered && activity.running.load(Ordering::Relaxed) == 0 {
                     ending = true;
                     end(connection.as_mut());
                 }
