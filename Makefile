@@ -71,12 +71,12 @@ vet: ## types, documentation, and dependencies where cargo-deny is installed
 
 lint: ## rustfmt and clippy, warnings are errors
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --all --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
 fmt: ## rustfmt, in place
 	$(CARGO) fmt --all
-	$(CARGO) fmt --all --manifest-path fuzz/Cargo.toml
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 bench: ## side by side with other registries; writes docs/benchmarks.md
 	bench/setup.sh
