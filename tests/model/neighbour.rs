@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::neighbours::{Repository, Stored};
 
+/// Manifests from which on a repository only gets fewer.
+const MOST_MANIFESTS: usize = 40;
+
 pub(crate) struct Neighbour {
     number: usize,
     random: Random,
@@ -38,6 +41,8 @@ impl Neighbour {
     pub(crate) fn work(&mut self, client: &Client, steps: usize) {
         for _ in 0..steps {
             match self.random.below(12) {
+                // Looking at everything must not cost more and more.
+                _ if self.repository.manifests.len() > MOST_MANIFESTS => self.delete_manifest(client),
                 0..=2 => self.push_image(client),
                 3 | 4 => self.push_index(client),
                 5 => self.retag(client),
