@@ -17,7 +17,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 packages=(
     curl:curl update-ca-certificates:ca-certificates skopeo:skopeo podman:podman buildah:buildah dockerd:docker.io containerd:containerd
     ctr:containerd docker-registry:docker-registry nginx:nginx-light wrk:wrk busybox:busybox-static
-    cc:gcc tar:tar gzip:gzip mount:mount git:git
+    cc:gcc c++:g++ tar:tar gzip:gzip mount:mount git:git
 )
 
 as_root() {

@@ -39,7 +39,7 @@ pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// One entry of a referrers list, as the database has it.
 pub use mcr_metadata::ReferrerRow;
-pub use push::{PushManifest, Pushed};
+pub use push::{ManifestPlace, PushManifest, Pushed};
 pub use receive::{Body, BodyLost, Chunk};
 pub use registry::{Counters, Registry};
 pub use settings::{BrokenIndex, Rule, Settings, VerifyOnRead};

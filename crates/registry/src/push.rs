@@ -11,6 +11,7 @@ use mcr_access::{Permit, Push};
 use mcr_metadata::{AuditEvent, CommitManifest, CommitOutcome, Lookup};
 use mcr_oci::{Digest, Hasher, Manifest, Reference, RepositoryName, Tag};
 use mcr_verifier::{MissingChildren, Options, Report, Root, walk};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::{Error, Refusal};
 use crate::local_source::LocalSource;
@@ -19,10 +20,18 @@ use crate::registry::{Registry, actor};
 
 /// Walks tried when edges keep changing underneath.
 const MAX_WALKS: u32 = 5;
-/// Bytes above which a manifest is parsed beside few others.
-const HEAVY: usize = 64 * 1024;
+/// Bytes above which a manifest is read and parsed beside few others.
+const HEAVY: u64 = 64 * 1024;
+/// How long a large manifest waits for its place.
+const PLACE_WAIT: Duration = Duration::from_secs(30);
 /// Findings written into one audit row.
 const MAX_AUDITED: usize = 20;
+
+/// A large manifest's place among few; given back when dropped.
+#[derive(Debug)]
+pub struct ManifestPlace {
+    _place: OwnedSemaphorePermit,
+}
 
 /// A manifest to be put.
 #[derive(Debug, Clone)]
@@ -51,6 +60,23 @@ pub struct Pushed {
 }
 
 impl Registry {
+    /// A place for a manifest of `length` bytes (`None`: not announced), to be held from before its
+    /// body is read until it is answered. A large one costs many times its size while it is read
+    /// and parsed, so only few are at once; small ones need no place.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no place came free in time.
+    pub async fn place_for_manifest(&self, length: Option<u64>) -> Result<Option<ManifestPlace>, Error> {
+        if length.is_some_and(|length| length <= HEAVY) {
+            return Ok(None);
+        }
+        match tokio::time::timeout(PLACE_WAIT, Arc::clone(&self.parts.heavy).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Some(ManifestPlace { _place: place })),
+            Ok(Err(_)) => Err(Error::stopping()),
+            Err(_) => Err(Error::unavailable("too many large manifests are being pushed at once; try again")),
+        }
+    }
+
     /// Puts a manifest, or refuses it with every missing piece named.
     ///
     /// # Errors
@@ -58,12 +84,6 @@ impl Registry {
     /// [`Error::DiskFull`] below the reserve; inability.
     pub async fn push_manifest(&self, permit: &Permit<Push>, push: PushManifest) -> Result<Pushed, Error> {
         self.may_write()?;
-        // A large manifest costs many times its size while it is parsed: few at once.
-        let _heavy = if push.bytes.len() > HEAVY {
-            Some(self.parts.heavy.acquire().await.map_err(|_| Error::stopping())?)
-        } else {
-            None
-        };
         let digest = digest_of(&push)?;
         let manifest = Manifest::parse(&push.bytes, push.media_type.as_deref()).map_err(|error| invalid(&error))?;
         let manifest = Arc::new(manifest);

@@ -54,7 +54,7 @@ pub(crate) struct Parts {
     /// Counts, kept for a moment.
     pub(crate) summary: tokio::sync::Mutex<crate::health::Kept>,
     /// Places for large manifests being parsed.
-    pub(crate) heavy: Semaphore,
+    pub(crate) heavy: Arc<Semaphore>,
     /// Work that goes on when the client that began it has gone; shutdown waits for it.
     pub(crate) tasks: TaskTracker,
 }

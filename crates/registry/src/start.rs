@@ -110,7 +110,7 @@ impl Registry {
                 clock,
                 counters: Counters::default(),
                 summary: tokio::sync::Mutex::default(),
-                heavy: Semaphore::new(HEAVY_AT_ONCE),
+                heavy: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
                 tasks,
             }),
         })

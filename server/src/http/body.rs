@@ -73,11 +73,12 @@ impl InBody {
         Self { incoming: Some(incoming), silence, tasks }
     }
 
-    /// The whole body, if it is at most `limit` bytes; `None` if it is longer.
+    /// The whole body, if it is at most `limit` bytes; `None` if it is longer. `expected` is the length
+    /// announced, so that the bytes are gathered without growing again and again.
     ///
     /// # Errors
     /// [`BodyLost`] when it ends early or falls silent.
-    pub async fn whole(&mut self, limit: usize) -> Result<Option<Bytes>, BodyLost> {
+    pub async fn whole(&mut self, limit: usize, expected: usize) -> Result<Option<Bytes>, BodyLost> {
         use mcr_registry::Body as _;
         // Most manifests come in one frame, which is then not copied.
         let first = self.next().await.transpose()?.unwrap_or_default();
@@ -87,7 +88,11 @@ impl InBody {
         let mut whole: Option<Vec<u8>> = None;
         while let Some(frame) = self.next().await {
             let frame = frame?;
-            let whole = whole.get_or_insert_with(|| first.to_vec());
+            let whole = whole.get_or_insert_with(|| {
+                let mut whole = Vec::with_capacity(expected.clamp(first.len(), limit));
+                whole.extend_from_slice(&first);
+                whole
+            });
             if whole.len() + frame.len() > limit {
                 return Ok(None);
             }

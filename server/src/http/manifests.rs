@@ -87,7 +87,12 @@ pub async fn put(
 ) -> Result<Answer, Answer> {
     let permit = context.permit::<Push>(repository)?;
     let tags = tags(context)?;
-    let bytes = whole_manifest(context, &mut body).await?;
+    let announced = context.header(&CONTENT_LENGTH).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|n| n > MANIFEST_MAX as u64) {
+        return Err(too_big());
+    }
+    let _place = context.edge.registry.place_for_manifest(announced).await.map_err(|e| error::answer(&e))?;
+    let bytes = whole_manifest(&mut body, announced).await?;
     let media_type = context.header(&CONTENT_TYPE).map(str::to_owned);
     let push = PushManifest { reference: reference.clone(), media_type, bytes, tags };
     let pushed = context.edge.registry.push_manifest(&permit, push).await.map_err(|e| error::answer(&e))?;
@@ -124,20 +129,18 @@ fn tags(context: &Context<'_>) -> Result<Vec<Tag>, Answer> {
     Ok(tags)
 }
 
-async fn whole_manifest(context: &Context<'_>, body: &mut InBody) -> Result<Bytes, Answer> {
-    let too_big = || {
-        let message = format!("the manifest is larger than {MANIFEST_MAX} bytes, the most this registry takes");
-        oci_error(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, &message)
-    };
-    let announced = context.header(&CONTENT_LENGTH).and_then(|v| v.parse::<u64>().ok());
-    if announced.is_some_and(|n| n > MANIFEST_MAX as u64) {
-        return Err(too_big());
-    }
-    match body.whole(MANIFEST_MAX).await {
+async fn whole_manifest(body: &mut InBody, announced: Option<u64>) -> Result<Bytes, Answer> {
+    let expected = announced.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    match body.whole(MANIFEST_MAX, expected).await {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(too_big()),
         Err(lost) => Err(error::answer(&mcr_registry::Error::BodyLost(lost.0))),
     }
+}
+
+fn too_big() -> Answer {
+    let message = format!("the manifest is larger than {MANIFEST_MAX} bytes, the most this registry takes");
+    oci_error(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, &message)
 }
 
 /// DELETE, by tag or digest.
