@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 /// Bytes of one buffer: large enough that system calls cost little, small enough to stay in cache.
 pub(crate) const BUFFER: usize = 256 * 1024;
-/// Buffers kept for reuse: 4 MiB.
-const KEPT: usize = 16;
+/// Buffers kept for reuse: 2 MiB.
+const KEPT: usize = 8;
 
 /// The pool.
 #[derive(Debug, Clone, Default)]

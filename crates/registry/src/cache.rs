@@ -16,11 +16,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 /// Bytes of manifests kept.
-const MANIFEST_BYTES: u64 = 8 * 1024 * 1024;
+const MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
 /// Manifests kept.
 const MANIFESTS: usize = 4096;
 /// Blob rows kept.
-const BLOBS: usize = 8192;
+const BLOBS: usize = 4096;
 /// Counters that stamps are spread over; two keys in one bucket only cost a re-read.
 const BUCKETS: usize = 1024;
 
