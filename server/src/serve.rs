@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mcr_access::{CheckPassword, Gate};
 use mcr_registry::{Paths, Registry, Rule, Settings};
@@ -152,7 +152,6 @@ fn edge(startup: &Startup, registry: Registry) -> Result<Edge, String> {
         metrics_here: startup.config.metrics.listen_addr.is_none(),
         tasks: TaskTracker::new(),
         stopping: CancellationToken::new(),
-        started: Instant::now(),
         id_prefix: random_hex(4).map_err(|error| format!("no random bytes to be had: {error}"))?,
     })
 }

@@ -47,9 +47,6 @@ pub enum Error {
     /// A length that is not what was said.
     #[error("{0}")]
     SizeInvalid(String),
-    /// A malformed upload request.
-    #[error("{0}")]
-    UploadInvalid(String),
     /// A manifest whose closure is not complete here: everything that is missing.
     #[error("the manifest is incomplete: {} of its descriptors cannot be served from this repository", .0.len())]
     Incomplete(Vec<Refusal>),

@@ -1,6 +1,6 @@
 //! What every handler shares: the registry, the gate, the limits, the figures; no handler itself.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mcr_access::Gate;
 use mcr_registry::Registry;
@@ -26,8 +26,6 @@ pub struct Edge {
     pub tasks: TaskTracker,
     /// Raised when the server is to stop.
     pub stopping: CancellationToken,
-    /// When the process began.
-    pub started: Instant,
     /// Random text that makes request ids of this process unlike those of another.
     pub id_prefix: String,
 }

@@ -23,7 +23,7 @@ pub fn answer(error: &Error) -> Answer {
         Error::DigestInvalid(_) => plain(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
         Error::ManifestInvalid(_) => plain(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid),
         Error::SizeInvalid(_) => plain(StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid),
-        Error::UploadInvalid(_) | Error::BodyLost(_) => plain(StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+        Error::BodyLost(_) => plain(StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
         Error::OutOfOrder { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid),
         Error::Incomplete(refusals) => incomplete(refusals),
         Error::StillNamed { holders, .. } => {
