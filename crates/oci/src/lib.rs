@@ -4,6 +4,7 @@ mod descriptor;
 mod digest;
 mod error_code;
 mod finding;
+pub mod glob;
 mod json;
 mod manifest;
 pub mod media_type;
