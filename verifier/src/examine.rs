@@ -3,17 +3,21 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use mcr_oci::{Descriptor, Digest, Edge, EdgeTarget, FindingKind, Hasher, Manifest, ManifestKind};
 
+use crate::options::Options;
 use crate::source::{Look, Problem, Source};
-use crate::walk::{Options, Root};
+use crate::walk::Root;
 
 /// What one digest turned out to be.
 #[derive(Debug, Clone)]
 pub(crate) enum Examined {
     /// A manifest that hashes and parses; its size and stored type.
     Manifest { manifest: Arc<Manifest>, size: u64, media_type: Option<String> },
+    /// A manifest below which everything was found sound earlier; its edges are forgotten.
+    Sound { size: u64, media_type: Option<Box<str>>, index: bool },
     /// A blob that can be served.
     Blob { size: u64 },
     /// Something that cannot.
@@ -23,90 +27,148 @@ pub(crate) enum Examined {
 /// All that a walk looked at, by digest.
 pub(crate) type Seen = HashMap<Digest, Examined>;
 
-/// Looks at everything `root` reaches, each digest once.
+/// Looks at everything `roots` reach, each digest once, and not at what was `seen` before.
 ///
 /// # Errors
-/// The source's inability to look.
-pub(crate) async fn closure<S: Source>(root: &Root, source: &S, options: &Options) -> Result<Seen, S::Error> {
-    let mut seen = Seen::new();
-    let mut waiting: VecDeque<(Descriptor, EdgeTarget, usize)> = VecDeque::new();
-    let mut manifests = 0_usize;
-    match root {
-        Root::Parsed { digest, manifest, size } => {
-            waiting.extend(edges(manifest, 1));
-            let media_type = Some(manifest.media_type.clone());
-            seen.insert(digest.clone(), Examined::Manifest { manifest: Arc::clone(manifest), size: *size, media_type });
-        }
-        Root::Named(descriptor) => waiting.push_back((descriptor.as_ref().clone(), EdgeTarget::Manifest, 0)),
+/// The source's inability to look. What was seen until then stays; what was under way is forgotten.
+pub(crate) async fn closures<S: Source>(
+    roots: &[Root],
+    source: &S,
+    options: &Options,
+    seen: &mut Seen,
+) -> Result<(), S::Error> {
+    let mut queue = Queue { waiting: VecDeque::new(), manifests: vec![0; roots.len()] };
+    for (root, start) in roots.iter().enumerate() {
+        queue.begin(root, start, seen, options);
     }
     let mut running = FuturesUnordered::new();
-    loop {
+    let outcome = loop {
         while running.len() < options.jobs.max(1) {
-            let Some((descriptor, target, depth)) = waiting.pop_front() else { break };
+            let Some(Waiting { descriptor, target, depth, root }) = queue.waiting.pop_front() else { break };
             if seen.contains_key(&descriptor.digest) {
                 continue;
             }
-            if let Some(refused) = over_limits(target, depth, &mut manifests, options) {
+            if let Some(refused) = queue.over_limits(target, depth, root, options) {
                 seen.insert(descriptor.digest, Examined::Broken(refused));
                 continue;
             }
             // Claimed before the answer, so that no digest is asked for twice.
             seen.insert(descriptor.digest.clone(), Examined::Broken(Problem::bare(FindingKind::Unreachable)));
-            running.push(look(source, descriptor, target, depth));
+            let digest = descriptor.digest.clone();
+            running.push(look(source, descriptor, target).map(move |answer| (digest, depth, root, answer)));
         }
-        let Some(answer) = running.next().await else { break };
-        let (digest, examined, depth) = answer?;
-        if let Examined::Manifest { manifest, .. } = &examined {
-            waiting.extend(edges(manifest, depth + 1).filter(|(d, _, _)| !seen.contains_key(&d.digest)));
+        let Some((digest, depth, root, answer)) = running.next().await else { break Ok(()) };
+        match answer {
+            Ok(examined) => {
+                if let Examined::Manifest { manifest, .. } = &examined {
+                    queue.follow(manifest, depth + 1, root, seen, options);
+                }
+                seen.insert(digest, examined);
+            }
+            Err(error) => {
+                seen.remove(&digest);
+                break Err(error);
+            }
         }
-        seen.insert(digest, examined);
+    };
+    if outcome.is_err() {
+        seen.retain(|_, examined| !matches!(examined, Examined::Broken(p) if p.kind == FindingKind::Unreachable));
     }
-    Ok(seen)
+    outcome
 }
 
-fn edges(manifest: &Manifest, depth: usize) -> impl Iterator<Item = (Descriptor, EdgeTarget, usize)> + '_ {
-    manifest.edges.iter().filter(|e| e.is_required()).map(move |e: &Edge| (e.descriptor.clone(), e.target(), depth))
-}
-
-fn over_limits(target: EdgeTarget, depth: usize, manifests: &mut usize, options: &Options) -> Option<Problem> {
-    if matches!(target, EdgeTarget::Blob) {
-        return None;
-    }
-    *manifests += 1;
-    if depth > options.limits.depth {
-        return Some(Problem::new(
-            FindingKind::ManifestInvalid,
-            format!("indexes are nested deeper than {} levels", options.limits.depth),
-        ));
-    }
-    (*manifests > options.limits.manifests).then(|| {
-        Problem::new(
-            FindingKind::ManifestInvalid,
-            format!("the closure has more than {} manifests", options.limits.manifests),
-        )
-    })
-}
-
-async fn look<S: Source>(
-    source: &S,
+/// One edge that is still to be looked at.
+struct Waiting {
     descriptor: Descriptor,
     target: EdgeTarget,
     depth: usize,
-) -> Result<(Digest, Examined, usize), S::Error> {
-    let examined = match target {
-        EdgeTarget::Blob => blob(source, &descriptor).await?,
-        EdgeTarget::Manifest => manifest(source, &descriptor).await?,
-        EdgeTarget::Either => match blob(source, &descriptor).await? {
-            Examined::Broken(as_blob) if as_blob.kind == FindingKind::BlobMissing => {
-                match manifest(source, &descriptor).await? {
-                    Examined::Broken(p) if p.kind == FindingKind::ManifestMissing => Examined::Broken(as_blob),
-                    found => found,
+    /// Which root it was first reached from.
+    root: usize,
+}
+
+/// What is still to be looked at, and how many manifests each root led to.
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    manifests: Vec<usize>,
+}
+
+impl Queue {
+    fn begin(&mut self, root: usize, start: &Root, seen: &mut Seen, options: &Options) {
+        match start {
+            Root::Parsed { digest, manifest, size } => {
+                if !seen.contains_key(digest) {
+                    self.follow(manifest, 1, root, seen, options);
+                    let media_type = Some(manifest.media_type.clone());
+                    let manifest = Arc::clone(manifest);
+                    seen.insert(digest.clone(), Examined::Manifest { manifest, size: *size, media_type });
                 }
             }
-            found => found,
+            Root::Named(descriptor) => self.waiting.push_back(Waiting {
+                descriptor: descriptor.as_ref().clone(),
+                target: EdgeTarget::Manifest,
+                depth: 0,
+                root,
+            }),
+        }
+    }
+
+    fn follow(&mut self, manifest: &Manifest, depth: usize, root: usize, seen: &Seen, options: &Options) {
+        let wanted =
+            |edge: &&Edge| edge.is_required() && options.takes(edge) && !seen.contains_key(&edge.descriptor.digest);
+        self.waiting.extend(manifest.edges.iter().filter(wanted).map(|edge| Waiting {
+            descriptor: edge.descriptor.clone(),
+            target: edge.target(),
+            depth,
+            root,
+        }));
+    }
+
+    fn over_limits(&mut self, target: EdgeTarget, depth: usize, root: usize, options: &Options) -> Option<Problem> {
+        if matches!(target, EdgeTarget::Blob) {
+            return None;
+        }
+        let manifests = self.manifests.get_mut(root)?;
+        *manifests += 1;
+        let limits = &options.limits;
+        if depth > limits.depth {
+            let detail = format!("indexes are nested deeper than {} levels", limits.depth);
+            return Some(Problem::new(FindingKind::ManifestInvalid, detail));
+        }
+        (*manifests > limits.manifests).then(|| {
+            let detail = format!("the closure has more than {} manifests", limits.manifests);
+            Problem::new(FindingKind::ManifestInvalid, detail)
+        })
+    }
+}
+
+/// Keeps of a sound manifest and those below it only that they are sound.
+pub(crate) fn forget_edges(root: &Digest, seen: &mut Seen) {
+    let mut below = vec![root.clone()];
+    while let Some(digest) = below.pop() {
+        let Some(entry) = seen.get_mut(&digest) else { continue };
+        if let Examined::Manifest { manifest, size, media_type } = entry {
+            let children = manifest.edges.iter().filter(|edge| edge.target() != EdgeTarget::Blob);
+            below.extend(children.map(|edge| edge.descriptor.digest.clone()));
+            let media_type = media_type.take().map(String::into_boxed_str);
+            *entry = Examined::Sound { size: *size, media_type, index: is_index(manifest) };
+        }
+    }
+}
+
+async fn look<S: Source>(source: &S, descriptor: Descriptor, target: EdgeTarget) -> Result<Examined, S::Error> {
+    match target {
+        EdgeTarget::Blob => blob(source, &descriptor).await,
+        EdgeTarget::Manifest => manifest(source, &descriptor).await,
+        EdgeTarget::Either => match blob(source, &descriptor).await? {
+            Examined::Broken(as_blob) if as_blob.kind == FindingKind::BlobMissing => {
+                Ok(match manifest(source, &descriptor).await? {
+                    Examined::Broken(p) if p.kind == FindingKind::ManifestMissing => Examined::Broken(as_blob),
+                    found => found,
+                })
+            }
+            found => Ok(found),
         },
-    };
-    Ok((descriptor.digest, examined, depth))
+    }
 }
 
 async fn blob<S: Source>(source: &S, descriptor: &Descriptor) -> Result<Examined, S::Error> {

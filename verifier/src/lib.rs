@@ -7,13 +7,15 @@
 //! are data, and only the inability to look is an error.
 
 mod examine;
+mod options;
 mod report;
 mod source;
 mod walk;
 
+pub use options::{Absence, Limits, MAX_DEPTH, MAX_FINDINGS, MAX_MANIFESTS, Options, PlatformFilter};
 pub use report::{Checked, Located, Report, Skipped};
 pub use source::{Look, Problem, Source, StoredBlob, StoredManifest};
-pub use walk::{Limits, MAX_DEPTH, MAX_FINDINGS, MAX_MANIFESTS, MissingChildren, Options, Root, walk};
+pub use walk::{Memory, Root, walk, walk_all};
 
 #[cfg(test)]
 mod tests;

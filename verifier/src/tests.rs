@@ -10,7 +10,9 @@ use mcr_oci::{Descriptor, Digest, FindingKind, Manifest, media_type};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{Limits, Look, MissingChildren, Options, Problem, Report, Root, Source, StoredBlob, StoredManifest, walk};
+use crate::{
+    Absence, Limits, Look, Options, PlatformFilter, Problem, Report, Root, Source, StoredBlob, StoredManifest, walk,
+};
 
 #[derive(Default)]
 struct Memory {
@@ -211,7 +213,7 @@ fn a_sparse_index_may_lack_children_but_not_their_layers() {
     let (here, absent) = (memory.image("a"), memory.image("b"));
     let index = memory.index(&[here, absent.clone()]);
     memory.manifests.remove(&digest_of(&absent));
-    let sparse = Options { missing_children: MissingChildren::Allowed, ..Options::default() };
+    let sparse = Options { absence: Absence::OfChildrenAllowed, ..Options::default() };
     assert!(walked(&named(&index), &memory, &sparse).is_sound());
     memory.blobs.remove(&Digest::sha256(b"config of a"));
     assert_eq!(found(&walked(&named(&index), &memory, &sparse))[0].0, FindingKind::BlobMissing);
@@ -276,6 +278,72 @@ fn a_pushed_root_is_walked_without_being_asked_for() {
     let root = Root::Parsed { digest: digest.clone(), manifest, size: bytes.len() as u64 };
     assert!(walked(&root, &memory, &Options::default()).is_sound());
     assert!(!memory.asked.lock().unwrap().contains_key(&digest));
+}
+
+#[test]
+fn walks_of_one_repository_share_what_they_looked_at() {
+    let mut memory = Memory::default();
+    let shared = memory.image("amd64");
+    let (sound, broken) = (memory.image("arm64"), memory.image("s390x"));
+    let lost = memory.manifests[&digest_of(&broken)].1.clone();
+    let lost: Value = serde_json::from_slice(&lost).unwrap();
+    let lost = digest_of(&lost["layers"][1]);
+    memory.blobs.remove(&lost);
+    let first = memory.index(&[shared.clone(), sound.clone()]);
+    let second = memory.index(&[shared.clone(), broken.clone()]);
+    let roots = [named(&first), named(&second), named(&shared)];
+    let mut known = crate::Memory::default();
+    let walked = |roots: &[Root], known: &mut crate::Memory| {
+        let options = Options::default();
+        let mut future = Box::pin(crate::walk_all(roots, &memory, &options, known));
+        loop {
+            if let Some(reports) = (&mut future).now_or_never() {
+                return reports.unwrap();
+            }
+        }
+    };
+    let reports = walked(&roots, &mut known);
+    assert!(reports[0].is_sound() && reports[2].is_sound());
+    assert_eq!(found(&reports[1]), [(FindingKind::BlobMissing, lost.clone())]);
+    // A second round asks nothing, and says the same, sound subtrees remembered without their edges.
+    let again = walked(&[named(&second), named(&broken), named(&first)], &mut known);
+    assert_eq!(found(&again[0]), [(FindingKind::BlobMissing, lost.clone())]);
+    assert_eq!(again[0].findings[0].finding.path, [digest_of(&second), digest_of(&broken)]);
+    assert_eq!(found(&again[1]), [(FindingKind::BlobMissing, lost)]);
+    assert!(again[2].is_sound());
+    assert!(memory.asked.lock().unwrap().values().all(|asked| *asked == 1));
+}
+
+#[test]
+fn a_cache_may_lack_anything_but_the_root() {
+    let mut memory = Memory::default();
+    let image = memory.image("amd64");
+    let index = memory.index(std::slice::from_ref(&image));
+    memory.blobs.clear();
+    let options = Options { absence: Absence::Allowed, ..Options::default() };
+    let report = walked(&named(&index), &memory, &options);
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.skipped.len(), 3);
+    memory.manifests.clear();
+    assert_eq!(found(&walked(&named(&index), &memory, &options)), [(FindingKind::ManifestMissing, digest_of(&index))]);
+}
+
+#[test]
+fn only_the_platforms_asked_for_are_looked_at() {
+    let mut memory = Memory::default();
+    let (mut here, mut there) = (memory.image("amd64"), memory.image("arm64"));
+    here["platform"] = json!({ "os": "linux", "architecture": "amd64" });
+    there["platform"] = json!({ "os": "linux", "architecture": "arm64", "variant": "v8" });
+    memory.manifests.remove(&digest_of(&there));
+    let index = memory.index(&[here, there]);
+    for (filter, findings) in [("linux/amd64", 0), ("linux/arm64", 1), ("linux/arm64/v8", 1), ("linux/arm64/v7", 0)] {
+        let options = Options { platform: PlatformFilter::parse(filter), ..Options::default() };
+        let report = walked(&named(&index), &memory, &options);
+        assert_eq!(report.findings.len(), findings, "{filter}");
+    }
+    for bad in ["", "linux", "linux/", "/amd64", "a/b/", "a/b/c/d"] {
+        assert_eq!(PlatformFilter::parse(bad), None, "{bad}");
+    }
 }
 
 proptest! {

@@ -6,58 +6,9 @@ use std::sync::Arc;
 use mcr_oci::{Descriptor, Digest, Edge, EdgeKind, EdgeTarget, Finding, FindingKind, Manifest};
 
 use crate::examine::{self, Examined, Seen};
+use crate::options::{Absence, Options};
 use crate::report::{Checked, Located, Report, Skipped};
 use crate::source::{Problem, Source};
-
-/// Most findings one report holds; a closure can have more paths than memory.
-pub const MAX_FINDINGS: usize = 10_000;
-/// Most levels of indexes within indexes.
-pub const MAX_DEPTH: usize = 32;
-/// Most distinct manifests in one closure.
-pub const MAX_MANIFESTS: usize = 20_000;
-
-/// Bounds of one walk.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Levels of nesting.
-    pub depth: usize,
-    /// Distinct manifests.
-    pub manifests: usize,
-    /// Findings kept.
-    pub findings: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { depth: MAX_DEPTH, manifests: MAX_MANIFESTS, findings: MAX_FINDINGS }
-    }
-}
-
-/// Whether an index may lack children (contract section 4: `commit = "sparse"`, pull-through caches).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MissingChildren {
-    /// An absent child is a finding.
-    Finding,
-    /// An absent child is skipped; a damaged one stays a finding.
-    Allowed,
-}
-
-/// How to walk.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Looks under way at once.
-    pub jobs: usize,
-    /// What an absent index child is.
-    pub missing_children: MissingChildren,
-    /// Bounds.
-    pub limits: Limits,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { jobs: 8, missing_children: MissingChildren::Finding, limits: Limits::default() }
-    }
-}
 
 /// Where a walk begins.
 #[derive(Debug, Clone)]
@@ -91,8 +42,50 @@ impl Root {
 /// # Errors
 /// Only the source's inability to look; what is broken is in the report.
 pub async fn walk<S: Source>(root: &Root, source: &S, options: &Options) -> Result<Report, S::Error> {
-    let seen = examine::closure(root, source, options).await?;
-    Ok(judge(root, &seen, options))
+    let mut memory = Memory::default();
+    examine::closures(std::slice::from_ref(root), source, options, &mut memory.seen).await?;
+    Ok(judge(root, &memory.seen, options))
+}
+
+/// What walks of one repository looked at, so that later walks do not look again.
+#[derive(Debug, Default)]
+pub struct Memory {
+    seen: Seen,
+}
+
+impl Memory {
+    /// How many digests were looked at.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// True before the first look.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+/// Walks several closures of one repository together: what they share is looked at once, and what `memory` holds
+/// not at all. One report per root, in their order.
+///
+/// Afterwards `memory` keeps of a sound manifest only that it is sound, so that many tags need little room.
+///
+/// # Errors
+/// Only the source's inability to look.
+pub async fn walk_all<S: Source>(
+    roots: &[Root],
+    source: &S,
+    options: &Options,
+    memory: &mut Memory,
+) -> Result<Vec<Report>, S::Error> {
+    examine::closures(roots, source, options, &mut memory.seen).await?;
+    let reports: Vec<Report> = roots.iter().map(|root| judge(root, &memory.seen, options)).collect();
+    for report in reports.iter().filter(|report| report.is_sound()) {
+        examine::forget_edges(&report.root, &mut memory.seen);
+    }
+    Ok(reports)
 }
 
 fn judge(root: &Root, seen: &Seen, options: &Options) -> Report {
@@ -114,6 +107,7 @@ fn judge(root: &Root, seen: &Seen, options: &Options) -> Report {
             judge.count_manifest(root.digest(), manifest, *size);
             judge.descend(root.digest(), manifest, &mut Vec::new());
         }
+        Some(Examined::Sound { size, index, .. }) => judge.count_known(root.digest(), *index, *size),
         Some(Examined::Broken(problem)) => judge.push(None, root.digest(), problem, &[]),
         Some(Examined::Blob { .. }) | None => {}
     }
@@ -142,6 +136,8 @@ impl Judge<'_> {
         for edge in &manifest.edges {
             if !edge.is_required() {
                 self.skip(digest, edge, "non-distributable layer");
+            } else if !self.options.takes(edge) {
+                self.skip(digest, edge, "another platform");
             } else if named.insert((edge.descriptor.digest.clone(), edge.descriptor.size)) {
                 self.edge(edge, path);
             }
@@ -172,10 +168,18 @@ impl Judge<'_> {
                 self.compare_type(edge, media_type.as_deref(), path);
                 self.descend(digest, manifest, path);
             }
+            Some(Examined::Sound { size, index, media_type }) => {
+                if edge.target() == EdgeTarget::Blob {
+                    return self.push(Some(edge), digest, &Problem::bare(FindingKind::BlobMissing), path);
+                }
+                self.count_known(digest, *index, *size);
+                self.compare_size(edge, *size, path);
+                self.compare_type(edge, media_type.as_deref(), path);
+            }
             Some(Examined::Broken(problem)) => {
                 if self.may_be_absent(edge, problem.kind) {
                     if let Some(parent) = path.last().cloned() {
-                        self.skip(&parent, edge, "absent index child, allowed here");
+                        self.skip(&parent, edge, "absent, which is allowed here");
                     }
                 } else {
                     self.push(Some(edge), digest, problem, path);
@@ -187,9 +191,13 @@ impl Judge<'_> {
     }
 
     fn may_be_absent(&self, edge: &Edge, kind: FindingKind) -> bool {
-        self.options.missing_children == MissingChildren::Allowed
-            && edge.kind == EdgeKind::Child
-            && matches!(kind, FindingKind::ManifestMissing | FindingKind::BlobMissing)
+        let absent = matches!(kind, FindingKind::ManifestMissing | FindingKind::BlobMissing);
+        absent
+            && match self.options.absence {
+                Absence::Finding => false,
+                Absence::OfChildrenAllowed => edge.kind == EdgeKind::Child,
+                Absence::Allowed => true,
+            }
     }
 
     fn compare_size(&mut self, edge: &Edge, stored: u64, path: &[Digest]) {
@@ -248,9 +256,13 @@ impl Judge<'_> {
     }
 
     fn count_manifest(&mut self, digest: &Digest, manifest: &Manifest, size: u64) {
+        self.count_known(digest, examine::is_index(manifest), size);
+    }
+
+    fn count_known(&mut self, digest: &Digest, index: bool, size: u64) {
         if self.counted.insert(digest.clone()) {
             self.report.checked.bytes += size;
-            if examine::is_index(manifest) {
+            if index {
                 self.report.checked.indexes += 1;
             } else {
                 self.report.checked.manifests += 1;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mcr_access::{Permit, Push};
 use mcr_metadata::{AuditEvent, CommitManifest, CommitOutcome, Lookup};
 use mcr_oci::{Digest, Hasher, Manifest, Reference, RepositoryName, Tag};
-use mcr_verifier::{MissingChildren, Options, Report, Root, walk};
+use mcr_verifier::{Absence, Options, Report, Root, walk};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::{Error, Refusal};
@@ -137,8 +137,8 @@ impl Registry {
         sparse: bool,
     ) -> Result<Report, Error> {
         let root = Root::Parsed { digest: digest.clone(), manifest: Arc::clone(manifest), size };
-        let missing_children = if sparse { MissingChildren::Allowed } else { MissingChildren::Finding };
-        let options = Options { missing_children, ..Options::default() };
+        let absence = if sparse { Absence::OfChildrenAllowed } else { Absence::Finding };
+        let options = Options { absence, ..Options::default() };
         let (registry, repository) = (self.clone(), repository.clone());
         let named: Vec<Digest> = manifest.edges.iter().map(|edge| edge.descriptor.digest.clone()).collect();
         let runtime = tokio::runtime::Handle::current();
