@@ -1,0 +1,110 @@
+//! What a registry answered about a manifest or a blob, as data; never an error, and never what it means.
+
+use std::sync::Arc;
+
+use mcr_oci::Digest;
+
+/// The answer to a GET of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestAnswer {
+    /// 200 with a whole body. Not hashed: whoever asked by digest has to.
+    Found {
+        /// `Content-Type` as sent, parameters included.
+        media_type: Option<String>,
+        /// `Docker-Content-Digest` as sent.
+        digest_header: Option<String>,
+        /// The body, at most [`mcr_oci::MANIFEST_MAX`] bytes.
+        bytes: Arc<[u8]>,
+    },
+    /// The registry says that there is none: 404, 410, 451, or another 4xx with an error of the specification.
+    Missing {
+        /// The status.
+        status: u16,
+        /// Code and message of the answer, in one line, if it had any.
+        detail: Option<String>,
+    },
+    /// Larger than [`mcr_oci::MANIFEST_MAX`]; it was not read to its end.
+    TooLarge {
+        /// `Content-Length`, if it was sent.
+        announced: Option<u64>,
+    },
+    /// The body ended before the announced length, as often as it was tried.
+    EndedEarly {
+        /// `Content-Length`.
+        announced: u64,
+        /// How many bytes came the last time.
+        received: u64,
+    },
+}
+
+/// The answer to a question about a blob: it is there, or it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlobAnswer<T> {
+    /// It is there, and this was found.
+    Found(T),
+    /// The registry says that it is not: 404, 410, 451, or another 4xx with an error of the specification.
+    Missing {
+        /// The status.
+        status: u16,
+        /// Code and message of the answer, in one line, if it had any.
+        detail: Option<String>,
+    },
+}
+
+/// What a HEAD of a blob announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// `Content-Length` in bytes; absent where the registry did not send it.
+    pub size: Option<u64>,
+}
+
+/// What came of asking for the last byte of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// The byte came (206), or the range was ignored (200) and exactly the expected bytes came.
+    Whole,
+    /// The registry's idea of the length differs: the total of `Content-Range`, or what a 200 announced or sent.
+    OtherSize {
+        /// That length in bytes; where a body without `Content-Length` is longer than expected, what was read of it.
+        size: u64,
+    },
+    /// The bytes that were announced did not come, as often as it was tried.
+    EndedEarly {
+        /// What that answer announced: 1 for a range that was honoured, the whole length for one that was ignored.
+        announced: u64,
+        /// What came of it the last time.
+        received: u64,
+    },
+    /// 416: the registry holds fewer bytes than that.
+    NotSatisfiable {
+        /// The length from `Content-Range: bytes */N`, if it was sent.
+        size: Option<u64>,
+    },
+}
+
+/// What came of reading a whole blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// The expected length, and the digest holds.
+    Verified {
+        /// The length in bytes.
+        bytes: u64,
+    },
+    /// The registry announced, or sent, another length.
+    OtherSize {
+        /// That length in bytes; where a body without `Content-Length` is longer than expected, what was read of it.
+        announced: u64,
+    },
+    /// The bytes ended before the expected length, as often as it was tried.
+    EndedEarly {
+        /// The length that was announced.
+        announced: u64,
+        /// How many bytes came.
+        received: u64,
+    },
+    /// The expected length, and other bytes.
+    WrongBytes {
+        /// What they hash to.
+        computed: Digest,
+    },
+}

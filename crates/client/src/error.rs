@@ -1,0 +1,101 @@
+//! Why a registry could not be asked, in one line that says what to do; never what it said about an image.
+
+use std::time::Duration;
+
+/// Why there is no answer. Every text is one line, says what to do, and holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No connection could be made: the name, the port, TLS.
+    #[error("{registry} cannot be reached: {reason}; {advice}")]
+    Unreachable {
+        /// Whom: the registry, or the host that it sent us to.
+        registry: String,
+        /// The innermost cause.
+        reason: String,
+        /// What to do.
+        advice: String,
+    },
+    /// 401 or 403, although everything was tried.
+    #[error("{what}: refused with {status}: {reason}; {advice}")]
+    Unauthorized {
+        /// The status.
+        status: u16,
+        /// What was asked for.
+        what: String,
+        /// What the registry said.
+        reason: String,
+        /// What to do.
+        advice: String,
+    },
+    /// 429, or 503 with `Retry-After`, as often as we waited.
+    #[error("{what}: still answers {status} after {waits} waits; ask for less at a time, or try again later")]
+    Busy {
+        /// The status.
+        status: u16,
+        /// What was asked for.
+        what: String,
+        /// How often we waited as we were told.
+        waits: u32,
+    },
+    /// This one request failed as often as it was tried: 5xx, stalls, resets.
+    #[error(
+        "{what}: failed {attempts} times over {:.1} s: {reason}; look into the log of the registry",
+        .over.as_secs_f64()
+    )]
+    Failing {
+        /// The status of the last try, if it had one.
+        status: Option<u16>,
+        /// How often it was tried.
+        attempts: u32,
+        /// From the first failure to the last.
+        over: Duration,
+        /// What was asked for.
+        what: String,
+        /// How it failed the last time.
+        reason: String,
+    },
+    /// A list that does not exist: the repository is not known.
+    #[error("{what} does not exist{}; check its name", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+    NotFound {
+        /// What was asked for.
+        what: String,
+        /// Code and message of the registry, if it sent any.
+        detail: Option<String>,
+    },
+    /// An answer that no registry gives.
+    #[error("{what}: {reason}; check the address, and what stands between here and the registry")]
+    Unexpected {
+        /// What was asked for.
+        what: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The user's credentials cannot be read: a broken file, a helper that fails.
+    #[error("credentials for {registry}: {reason}")]
+    Credentials {
+        /// For whom they were looked up.
+        registry: String,
+        /// Which file or helper, what is wrong with it, and what to do.
+        reason: String,
+    },
+}
+
+/// Why a client cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// The address is not one of a registry.
+    #[error("{url} is not the address of a registry; expected http(s)://host[:port]")]
+    Address {
+        /// The address, without user and password.
+        url: String,
+    },
+    /// The certificates that are to be trusted cannot be used.
+    #[error("the trusted certificates cannot be used: {0}; expected PEM with BEGIN CERTIFICATE")]
+    Certificates(String),
+    /// A value that cannot stand in a header.
+    #[error("the {0} cannot be sent: it is empty or holds characters that no header may hold")]
+    Header(&'static str),
+    /// TLS cannot be set up.
+    #[error("the client cannot be set up: {0}")]
+    Tls(String),
+}
