@@ -298,7 +298,10 @@ fn walks_of_one_repository_share_what_they_looked_at() {
         let mut future = Box::pin(crate::walk_all(roots, &memory, &options, known));
         loop {
             if let Some(reports) = (&mut future).now_or_never() {
-                return reports.unwrap();
+                drop(future);
+                let reports = reports.unwrap();
+                reports.iter().for_each(|report| known.forget_sound(report));
+                return reports;
             }
         }
     };
@@ -311,6 +314,8 @@ fn walks_of_one_repository_share_what_they_looked_at() {
     assert_eq!(again[0].findings[0].finding.path, [digest_of(&second), digest_of(&broken)]);
     assert_eq!(found(&again[1]), [(FindingKind::BlobMissing, lost)]);
     assert!(again[2].is_sound());
+    assert_eq!((known.indexes(), known.manifest(&digest_of(&first))), (2, None));
+    assert!(known.manifest(&digest_of(&second)).is_some());
     assert!(memory.asked.lock().unwrap().values().all(|asked| *asked == 1));
 }
 

@@ -65,12 +65,37 @@ impl Memory {
     pub fn is_empty(&self) -> bool {
         self.seen.is_empty()
     }
+
+    /// How many distinct indexes were looked at.
+    #[must_use]
+    pub fn indexes(&self) -> usize {
+        let index = |examined: &&Examined| match examined {
+            Examined::Manifest { manifest, .. } => examine::is_index(manifest),
+            Examined::Sound { index, .. } => *index,
+            Examined::Blob { .. } | Examined::Broken(_) => false,
+        };
+        self.seen.values().filter(index).count()
+    }
+
+    /// What a manifest says that was looked at, whole and not [forgotten](Self::forget_sound).
+    #[must_use]
+    pub fn manifest(&self, digest: &Digest) -> Option<&Arc<Manifest>> {
+        match self.seen.get(digest)? {
+            Examined::Manifest { manifest, .. } => Some(manifest),
+            Examined::Sound { .. } | Examined::Blob { .. } | Examined::Broken(_) => None,
+        }
+    }
+
+    /// Keeps of the manifests of a sound closure only that they are sound, so that many tags need little room.
+    pub fn forget_sound(&mut self, report: &Report) {
+        if report.is_sound() {
+            examine::forget_edges(&report.root, &mut self.seen);
+        }
+    }
 }
 
 /// Walks several closures of one repository together: what they share is looked at once, and what `memory` holds
 /// not at all. One report per root, in their order.
-///
-/// Afterwards `memory` keeps of a sound manifest only that it is sound, so that many tags need little room.
 ///
 /// # Errors
 /// Only the source's inability to look.
@@ -81,11 +106,7 @@ pub async fn walk_all<S: Source>(
     memory: &mut Memory,
 ) -> Result<Vec<Report>, S::Error> {
     examine::closures(roots, source, options, &mut memory.seen).await?;
-    let reports: Vec<Report> = roots.iter().map(|root| judge(root, &memory.seen, options)).collect();
-    for report in reports.iter().filter(|report| report.is_sound()) {
-        examine::forget_edges(&report.root, &mut memory.seen);
-    }
-    Ok(reports)
+    Ok(roots.iter().map(|root| judge(root, &memory.seen, options)).collect())
 }
 
 fn judge(root: &Root, seen: &Seen, options: &Options) -> Report {
