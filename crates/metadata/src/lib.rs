@@ -19,6 +19,9 @@ mod job;
 mod links;
 mod manifests;
 mod migrate;
+mod probe;
+mod probe_list;
+mod probe_rows;
 mod readers;
 mod references;
 mod referrers;
@@ -45,6 +48,11 @@ pub use delete::MAX_HOLDERS;
 pub use error::Error;
 pub use job::Done;
 pub use migrate::SCHEMA;
+pub use probe::{MAX_PROBE_FINDINGS, PROBE_BATCH};
+pub use probe_rows::{
+    BrokenTag, ProbeFinding, ProbeRun, ProbeState, ProbedTag, RecordProbeRun, RecordProbedTags, TagPage, TagQuery,
+    TagReport, TagState,
+};
 pub use requests::{
     CommitManifest, CommitOutcome, Content, DeleteBlob, DeleteManifest, DeleteOutcome, DeleteTag, Holder, MountBlob,
     RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagGuard,

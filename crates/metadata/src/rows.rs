@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use mcr_oci::{Digest, Finding, FindingKind};
 
+use crate::probe_rows::ProbeRun;
+
 /// The answer to a look-up by name: which part of the name is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup<T> {
@@ -184,6 +186,8 @@ pub struct Summary {
     pub open_findings: u64,
     /// The same by kind; kinds without one are left out.
     pub findings_by_kind: Vec<(FindingKind, u64)>,
+    /// The last run of the probe that looked at everything, if there was one.
+    pub probe: Option<ProbeRun>,
 }
 
 /// A finding that nothing has put right yet.

@@ -6,6 +6,7 @@ use crate::Metadata;
 use crate::error::Error;
 use crate::findings;
 use crate::job::{Done, Write, job};
+use crate::probe_list;
 use crate::rows::Summary;
 use crate::sql;
 
@@ -40,6 +41,7 @@ impl Metadata {
                 quarantined: sql::unsigned(row, 5)?,
                 open_findings: sql::unsigned(row, 6)?,
                 findings_by_kind: findings::open_by_kind(connection)?,
+                probe: probe_list::last_complete(connection)?,
             })
         })
     }

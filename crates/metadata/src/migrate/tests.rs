@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{APPLICATION_ID, SCHEMA};
+use super::{APPLICATION_ID, MIGRATIONS, SCHEMA};
 use crate::testing::{Bed, blob_descriptor, image, index};
 
 #[test]
@@ -142,6 +142,9 @@ fn keys_and_hot_queries_use_indexes() {
         "SELECT digest FROM manifests WHERE repository_id = 1 AND subject = 'x' AND digest > 'y' ORDER BY digest",
         "SELECT id FROM findings WHERE closed_at IS NULL AND digest = 'x'",
         "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1",
+        "SELECT 1 FROM probe_tags INDEXED BY probe_tags_broken WHERE state = 'broken' AND (repository, tag) > ('a', 'b') ORDER BY repository, tag",
+        "SELECT 1 FROM probe_tags WHERE repository = 'a' AND tag = 'b'",
+        "SELECT id FROM probe_runs WHERE id < 9 AND outcome = 'complete' ORDER BY id DESC LIMIT 1",
     ] {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
@@ -159,4 +162,55 @@ fn descriptors_survive_in_their_edges() {
     assert_eq!(bed.count("SELECT count(*) FROM edges"), 3);
     let digest = blob_descriptor("", "l")["digest"].as_str().unwrap().to_owned();
     assert_eq!(bed.count(&format!("SELECT count(*) FROM edges WHERE digest = '{digest}' AND size = 1")), 2);
+}
+
+/// What a database of schema 1 has: ours without the later tables.
+fn back_to_schema_1(bed: &Bed) {
+    bed.sql()
+        .execute_batch(
+            "DROP TABLE probe_runs; DROP TABLE probe_findings; DROP TABLE probe_tags; PRAGMA user_version = 1",
+        )
+        .unwrap();
+}
+
+fn schema_of(connection: &Connection) -> Vec<String> {
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_database_of_schema_1_is_migrated_with_what_is_in_it() {
+    let bed = filled();
+    back_to_schema_1(&bed);
+    let first = Connection::open_in_memory().unwrap();
+    first.execute_batch(MIGRATIONS[0]).unwrap();
+    assert_eq!(schema_of(&bed.sql()), schema_of(&first), "it is what schema 1 was");
+    let audited = bed.audited();
+    let bed = bed.reopen();
+    assert!(!bed.metadata.is_new());
+    assert_eq!(bed.count("SELECT user_version FROM pragma_user_version"), SCHEMA);
+    assert_eq!(schema_of(&bed.sql()), schema_of(&Bed::new().sql()));
+    assert_eq!(bed.count("SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    assert!(bed.tagged("a/b", "v1").is_some());
+    assert_eq!(bed.audited(), audited);
+    assert_eq!(bed.metadata.probe_state(10).unwrap(), crate::ProbeState::default());
+    let tags = bed.metadata.probed_tags(&crate::TagQuery { limit: 10, ..crate::TagQuery::default() }).unwrap().tags;
+    assert_eq!(tags.len(), 1);
+    assert_eq!(tags[0].state, crate::TagState::Undetermined);
+}
+
+#[test]
+fn a_migration_that_fails_changes_nothing() {
+    let bed = filled();
+    back_to_schema_1(&bed);
+    bed.sql().execute_batch("CREATE TABLE probe_tags (mine TEXT) STRICT").unwrap();
+    let before = schema_of(&bed.sql());
+    let path = bed.path();
+    let Bed { metadata, directory: _kept } = bed;
+    metadata.close();
+    assert!(crate::Metadata::open(&path, crate::Options::default()).is_err());
+    let connection = Connection::open(&path).unwrap();
+    assert_eq!(schema_of(&connection), before);
+    assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(1));
 }

@@ -23,6 +23,7 @@ fn counts_are_of_what_is_live() {
         quarantined: 1,
         open_findings: 1,
         findings_by_kind: vec![(FindingKind::BlobTruncated, 1)],
+        probe: None,
     };
     assert_eq!(bed.metadata.summary().unwrap(), expected);
     assert!(bed.metadata.has_blobs().unwrap());
