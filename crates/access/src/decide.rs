@@ -24,13 +24,13 @@ pub struct Refusal {
 
 /// Decides on an action in a repository.
 ///
-/// Until policy rules land there are two: an administrator may do everything (rule −1), and what
-/// no rule allows is refused.
+/// Until policy rules land there are three: an administrator may do everything (rule −1), the registry's own probe
+/// may read and list everything and nothing else (rule −4), and what no rule allows is refused.
 ///
 /// # Errors
 /// [`Refusal`] with the deciding rule.
 pub fn decide<A: Action>(identity: &Identity, repository: &RepositoryName) -> Result<Permit<A>, Refusal> {
-    match allows(identity) {
+    match allows(identity, A::KIND) {
         Ok(()) => Ok(Permit::grant(identity.clone(), repository.clone())),
         Err(rule) => Err(refusal::<A>(identity, Some(repository.clone()), rule)),
     }
@@ -41,14 +41,23 @@ pub fn decide<A: Action>(identity: &Identity, repository: &RepositoryName) -> Re
 /// # Errors
 /// [`Refusal`] with the deciding rule.
 pub fn decide_global<A: Action>(identity: &Identity) -> Result<GlobalPermit<A>, Refusal> {
-    match allows(identity) {
+    match allows(identity, A::KIND) {
         Ok(()) => Ok(GlobalPermit::grant(identity.clone())),
         Err(rule) => Err(refusal::<A>(identity, None, rule)),
     }
 }
 
-fn allows(identity: &Identity) -> Result<(), &'static str> {
-    if identity.is_admin() { Ok(()) } else { Err("no rule allows it (default deny)") }
+fn allows(identity: &Identity, action: Kind) -> Result<(), &'static str> {
+    if identity.is_admin() {
+        return Ok(());
+    }
+    if identity.is_probe() {
+        return match action {
+            Kind::Pull | Kind::Catalog | Kind::VersionCheck => Ok(()),
+            Kind::Push | Kind::Delete => Err("the built-in rule -4 lets the probe pull and list, nothing else"),
+        };
+    }
+    Err("no rule allows it (default deny)")
 }
 
 fn refusal<A: Action>(identity: &Identity, repository: Option<RepositoryName>, rule: &'static str) -> Refusal {
@@ -58,7 +67,7 @@ fn refusal<A: Action>(identity: &Identity, repository: Option<RepositoryName>, r
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::{Delete, Push};
+    use crate::action::{Catalog, Delete, Pull, Push, VersionCheck};
     use crate::identity::AccountKind;
 
     fn repository() -> RepositoryName {
@@ -71,6 +80,25 @@ mod tests {
         let permit = decide::<Push>(&admin, &repository()).unwrap();
         assert_eq!(permit.repository().as_str(), "infra/ci");
         assert_eq!(permit.identity().account(), "admin");
+    }
+
+    #[test]
+    fn the_probe_may_read_and_list_and_nothing_else() {
+        let probe = Identity::probe(None);
+        assert!(decide::<Pull>(&probe, &repository()).is_ok());
+        assert!(decide_global::<Catalog>(&probe).is_ok());
+        assert!(decide_global::<VersionCheck>(&probe).is_ok());
+        let refused =
+            [decide::<Push>(&probe, &repository()).unwrap_err(), decide::<Delete>(&probe, &repository()).unwrap_err()];
+        for refusal in refused {
+            assert!(refusal.to_string().contains("rule -4"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_only_has_the_probes_name_is_not_the_probe() {
+        let namesake = Identity::new(crate::PROBE_ACCOUNT, AccountKind::System, false, None);
+        assert!(decide::<Pull>(&namesake, &repository()).is_err());
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub use action::{Action, Catalog, Delete, Kind, Pull, Push, VersionCheck};
 pub use authenticate::{CheckPassword, Gate, Unauthenticated};
 pub use credentials::{Credentials, MalformedCredentials};
 pub use decide::{Refusal, decide, decide_global};
-pub use identity::{AccountKind, Identity};
+pub use identity::{AccountKind, Identity, PROBE_ACCOUNT};
 pub use permit::{GlobalPermit, Permit};
