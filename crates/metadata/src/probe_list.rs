@@ -105,7 +105,8 @@ fn run(row: &Row<'_>) -> Result<ProbeRun, Error> {
 }
 
 /// Every tag, in the order of the catalog.
-const ALL: &str = "SELECT r.name, t.name, m.digest, p.digest, p.state, p.findings, p.checked_at, p.last_seen_whole
+const ALL: &str = "SELECT r.name, t.name, m.digest, p.digest, p.state, p.findings, p.checked_at, p.last_seen_whole,
+            t.moved_at
      FROM repositories r
      CROSS JOIN tags t ON t.repository_id = r.id
      CROSS JOIN manifests m ON m.id = t.manifest_id
@@ -114,7 +115,8 @@ const ALL: &str = "SELECT r.name, t.name, m.digest, p.digest, p.state, p.finding
      ORDER BY r.name, t.name";
 
 /// Broken tags, without a look at the others.
-const BROKEN: &str = "SELECT r.name, t.name, m.digest, p.digest, p.state, p.findings, p.checked_at, p.last_seen_whole
+const BROKEN: &str = "SELECT r.name, t.name, m.digest, p.digest, p.state, p.findings, p.checked_at, p.last_seen_whole,
+            t.moved_at
      FROM probe_tags p INDEXED BY probe_tags_broken
      CROSS JOIN repositories r ON r.name = p.repository
      CROSS JOIN tags t ON t.repository_id = r.id AND t.name = p.tag
@@ -160,6 +162,7 @@ fn report(row: &Row<'_>) -> Result<TagReport, Error> {
         findings: 0,
         checked_at_ms: None,
         last_seen_whole_ms: row.get(7)?,
+        moved_at_ms: row.get(8)?,
         digest,
     };
     // What was seen of another manifest says nothing of this one.

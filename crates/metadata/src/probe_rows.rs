@@ -143,6 +143,8 @@ pub struct TagReport {
     pub tag: String,
     /// What it points at now.
     pub digest: Digest,
+    /// When it came to point there, in Unix milliseconds.
+    pub moved_at_ms: i64,
     /// How the last complete run saw it; undetermined where it has moved since.
     pub state: TagState,
     /// What was found in its closure.

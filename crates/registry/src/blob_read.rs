@@ -66,7 +66,7 @@ impl Registry {
     pub async fn blob_info(&self, permit: &Permit<Pull>, digest: &Digest) -> Result<BlobInfo, Error> {
         self.volume_present()?;
         let cached = self.promised_blob(permit.repository(), digest).await?;
-        self.ask_for_scrub_if_stale(&cached);
+        self.ask_for_scrub_if_stale(permit, &cached);
         Ok(BlobInfo { digest: digest.clone(), size: cached.row.size })
     }
 
@@ -112,7 +112,7 @@ impl Registry {
         let body = match part {
             Part::Unsatisfiable => BlobBody::empty(),
             Part::Range { start, end } => {
-                self.ask_for_scrub_if_stale(&cached);
+                self.ask_for_scrub_if_stale(permit, &cached);
                 self.plain_body(file, start, end.saturating_add(1).saturating_sub(start))
             }
             Part::Whole if compared == Compared::Changed || self.must_hash(&cached) => {
@@ -203,8 +203,9 @@ impl Registry {
         }
     }
 
-    fn ask_for_scrub_if_stale(&self, cached: &CachedBlob) {
-        if !cached.row.scrub_requested && self.is_stale(cached) {
+    /// The probe asks for no scrub: it meets every blob, and a list of all of them would say nothing.
+    fn ask_for_scrub_if_stale(&self, permit: &Permit<Pull>, cached: &CachedBlob) {
+        if !cached.row.scrub_requested && !permit.identity().is_probe() && self.is_stale(cached) {
             let (digest, at) = (cached.row.digest.clone(), self.parts.clock.now_ms());
             let (caches, changed) = (Arc::clone(&self.parts.caches), digest.clone());
             let request = RequestScrub { digest, at_ms: at };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcr_metadata::Summary;
+use mcr_metadata::{ProbeRun, Summary};
 
 use crate::error::Error;
 use crate::registry::Registry;
@@ -46,6 +46,7 @@ impl Registry {
                         summary.findings_by_kind.iter().map(|(kind, n)| format!("{} {n}", kind.as_str())).collect();
                     health.degraded.push(format!("integrity: open findings: {}", kinds.join(", ")));
                 }
+                health.degraded.extend(summary.probe.as_ref().and_then(probe_findings));
                 health.summary = Some(summary);
             }
             Err(error) => health.failing.push(format!("database: {error}")),
@@ -60,6 +61,11 @@ impl Registry {
             health.degraded.push(String::from("read-only: [server] read_only is set"));
         }
         health
+    }
+
+    /// Makes the next look at health count anew.
+    pub(crate) async fn summary_changed(&self) {
+        *self.parts.summary.lock().await = None;
     }
 
     /// Counts over everything, at most [`SUMMARY_FRESH`] old and never older than the last damage or
@@ -87,5 +93,46 @@ impl Registry {
         let metadata = Arc::clone(&self.parts.metadata);
         self.parts.blocking.run(move || metadata.registry_id()).await??;
         Ok(())
+    }
+}
+
+/// What health says of the last complete run of the probe, if it found something.
+fn probe_findings(run: &ProbeRun) -> Option<String> {
+    if run.findings == 0 {
+        return None;
+    }
+    let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    Some(format!(
+        "integrity: the probe found {} in {} at {}; `mcrctl integrity` names them",
+        plural(run.findings, "finding"),
+        plural(run.broken_tags, "tag"),
+        mcr_seams::rfc3339(run.ended_at_ms)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_findings_degrade_and_the_reason_counts_them() {
+        let mut run = ProbeRun {
+            started_at_ms: 0,
+            ended_at_ms: 1_795_267_496_000,
+            duration_ms: 3,
+            level: "tail".to_owned(),
+            reason: None,
+            catalog_accessible: Some(true),
+            repositories: 3,
+            tags: 4,
+            indexes: 1,
+            findings: 0,
+            broken_tags: 0,
+            undetermined: 2,
+        };
+        assert_eq!(probe_findings(&run), None);
+        (run.findings, run.broken_tags) = (2, 1);
+        let said = probe_findings(&run).unwrap();
+        assert!(said.starts_with("integrity: the probe found 2 findings in 1 tag at 2026-"), "{said}");
     }
 }

@@ -19,6 +19,7 @@ mod local_source;
 mod locks;
 mod manifest_read;
 mod mount;
+mod probe;
 mod push;
 mod receive;
 mod refusal;
@@ -39,6 +40,7 @@ pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// One entry of a referrers list, as the database has it.
 pub use mcr_metadata::ReferrerRow;
+pub use probe::{IntegrityReport, MAX_LISTED_FINDINGS, ProbeRecord};
 pub use push::{ManifestPlace, PushManifest, Pushed};
 pub use receive::{Body, BodyLost, Chunk};
 pub use registry::{Counters, Registry};
