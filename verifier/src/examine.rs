@@ -37,7 +37,7 @@ pub(crate) async fn closures<S: Source>(
     options: &Options,
     seen: &mut Seen,
 ) -> Result<(), S::Error> {
-    let mut queue = Queue { waiting: VecDeque::new(), manifests: vec![0; roots.len()] };
+    let mut queue = Queue { waiting: VecDeque::new(), manifests: vec![0; roots.len()], manifest_bytes: 0 };
     for (root, start) in roots.iter().enumerate() {
         queue.begin(root, start, seen, options);
     }
@@ -60,7 +60,8 @@ pub(crate) async fn closures<S: Source>(
         let Some((digest, depth, root, answer)) = running.next().await else { break Ok(()) };
         match answer {
             Ok(examined) => {
-                if let Examined::Manifest { manifest, .. } = &examined {
+                if let Examined::Manifest { manifest, size, .. } = &examined {
+                    queue.manifest_bytes += size;
                     queue.follow(manifest, depth + 1, root, seen, options);
                 }
                 seen.insert(digest, examined);
@@ -90,6 +91,8 @@ struct Waiting {
 struct Queue {
     waiting: VecDeque<Waiting>,
     manifests: Vec<usize>,
+    /// Of all roots together.
+    manifest_bytes: u64,
 }
 
 impl Queue {
@@ -133,6 +136,10 @@ impl Queue {
         if depth > limits.depth {
             let detail = format!("indexes are nested deeper than {} levels", limits.depth);
             return Some(Problem::new(FindingKind::ManifestInvalid, detail));
+        }
+        if self.manifest_bytes > limits.manifest_bytes {
+            let detail = format!("not looked at: more than {} bytes of manifests", limits.manifest_bytes);
+            return Some(Problem::new(FindingKind::Unreachable, detail));
         }
         (*manifests > limits.manifests).then(|| {
             let detail = format!("the closure has more than {} manifests", limits.manifests);

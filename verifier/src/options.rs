@@ -9,6 +9,9 @@ pub const MAX_DEPTH: usize = 32;
 /// Most distinct manifests in one closure.
 pub const MAX_MANIFESTS: usize = 20_000;
 
+/// Most bytes of manifests looked at in one walk: what a hostile registry can make a walk hold.
+pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+
 /// Bounds of one walk.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -16,13 +19,20 @@ pub struct Limits {
     pub depth: usize,
     /// Distinct manifests.
     pub manifests: usize,
-    /// Findings kept.
+    /// Bytes of manifests, of all roots together; what lies beyond is not looked at, and said to be so.
+    pub manifest_bytes: u64,
+    /// Findings kept of one root.
     pub findings: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: MAX_DEPTH, manifests: MAX_MANIFESTS, findings: MAX_FINDINGS }
+        Self {
+            depth: MAX_DEPTH,
+            manifests: MAX_MANIFESTS,
+            manifest_bytes: MAX_MANIFEST_BYTES,
+            findings: MAX_FINDINGS,
+        }
     }
 }
 
