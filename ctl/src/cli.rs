@@ -1,20 +1,16 @@
-//! The command line of `mcrctl`: what may be said, and how answers and failures are printed; never what commands do.
+//! The command line of `mcrctl`: what may be said, and which command is meant; never what commands do.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use serde_json::json;
 
-use crate::address::base_url;
-use crate::client::Target;
-use crate::failure::{Failure, Outcome};
-use crate::length::length;
-use crate::status::{Report, status};
+use crate::failure::Outcome;
+use crate::global::{Global, LogFormat};
+use crate::print::tell;
+use crate::{print, probe, status, verify};
 
 /// Look after a registry from the command line.
 #[derive(Debug, Parser)]
@@ -28,54 +24,22 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   mcrctl --addr https://127.0.0.1:8443 --ca-cert srv/tls/cert.pem status
-  MCR_ADDR=https://registry.example mcrctl status --json
+  mcrctl verify registry.example/infra/ci:latest
+  mcrctl --addr https://registry.example probe --once
 
 Exit codes: 0 it holds or is done, 1 the answer is bad, 2 wrong usage, 3 could not be determined";
-
-#[derive(Debug, Args)]
-struct Global {
-    /// The registry: a URL, or HOST[:PORT] over HTTPS
-    #[arg(long, alias = "server", global = true, value_name = "URL", env = "MCR_ADDR", hide_env_values = true)]
-    addr: Option<String>,
-    /// Trust the certificates of this PEM file and no others
-    #[arg(long, global = true, value_name = "FILE", env = "MCR_CA_CERT", hide_env_values = true)]
-    ca_cert: Option<PathBuf>,
-    /// Skip certificate checks
-    #[arg(long, global = true)]
-    insecure: bool,
-    /// Speak HTTP without TLS
-    #[arg(long, global = true)]
-    plain_http: bool,
-    /// How long the command may take
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = length)]
-    timeout: Duration,
-    /// Print one JSON document on stdout
-    #[arg(long, global = true)]
-    json: bool,
-    /// Print nothing but errors; the exit code is the answer
-    #[arg(long, global = true)]
-    quiet: bool,
-    /// Form of errors on stderr
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-}
-
-/// The form of lines on stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// Words.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Print how the registry is: ok, degraded with the reasons, or failing
-    #[command(
-        after_help = "Examples:\n  mcrctl --addr https://127.0.0.1:8443 --insecure status\n  mcrctl --addr 127.0.0.1:8443 --ca-cert srv/tls/cert.pem status --json\n  mcrctl --addr 127.0.0.1:8443 --insecure --timeout 2s --quiet status || echo unwell"
-    )]
+    #[command(after_help = status::EXAMPLES)]
     Status,
+    /// Prove that references can be pulled whole, from any registry: the step after a push
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Verify),
+    /// Look at every tag of a registry, once or on a schedule, and say what is broken
+    #[command(after_help = probe::EXAMPLES)]
+    Probe(Box<probe::Probe>),
     /// Print completions for a shell
     #[command(after_help = "Examples:\n  mcrctl completions bash > /etc/bash_completion.d/mcrctl")]
     Completions {
@@ -93,64 +57,19 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> Outcome {
-    match cli.command {
-        Command::Status => {
-            let answer = ask_status(&cli.global);
-            print_answer(&cli.global, &answer)
-        }
+    let global = &cli.global;
+    match &cli.command {
+        Command::Status => print::answer(global, &status::run(global)),
+        Command::Verify(command) => print::answer(global, &verify::run(global, command)),
+        Command::Probe(command) => print::answer(global, &probe::run(global, command)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "mcrctl", &mut script);
+            clap_complete::generate(*shell, &mut Cli::command(), "mcrctl", &mut script);
             // A reader that has seen enough, as `head` has, is no failure.
             let _ = std::io::stdout().write_all(&script);
             Outcome::Holds
         }
     }
-}
-
-fn ask_status(global: &Global) -> Result<Report, Failure> {
-    let missing = "say which registry: --addr https://HOST:PORT, or MCR_ADDR in the environment";
-    let addr = global.addr.as_deref().filter(|addr| !addr.is_empty());
-    let addr = addr.ok_or_else(|| Failure::Usage(missing.to_owned()))?;
-    let target = Target {
-        url: base_url(addr, global.plain_http)?,
-        ca_cert: global.ca_cert.as_deref().filter(|path| !path.as_os_str().is_empty()),
-        insecure: global.insecure,
-        timeout: global.timeout,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Undetermined(format!("the runtime cannot be started: {error}")))?;
-    let answer = runtime.block_on(status(&target));
-    // A name lookup that hangs must not hold the process beyond its time.
-    runtime.shutdown_background();
-    answer
-}
-
-fn print_answer(global: &Global, answer: &Result<Report, Failure>) -> Outcome {
-    let (text, json, outcome) = match answer {
-        Ok(report) => (report.text.as_str(), report.json.clone(), report.outcome),
-        Err(failure) => {
-            tell(global.log_format, &failure.to_string());
-            ("", json!({"status": "unknown", "error": failure.to_string()}), failure.outcome())
-        }
-    };
-    let printed = if global.json { format!("{json:#}\n") } else { text.to_owned() };
-    if global.json || !global.quiet {
-        // Nothing can be told when stdout is closed; the exit code still is.
-        let _ = std::io::stdout().write_all(printed.as_bytes());
-    }
-    outcome
-}
-
-fn tell(format: LogFormat, line: &str) {
-    let line = match format {
-        LogFormat::Text => format!("mcrctl: {line}"),
-        LogFormat::Json => json!({"level": "ERROR", "message": line}).to_string(),
-    };
-    // Where nobody reads it there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Help and version go to stdout; a mistake is told in one line, exit code 2.

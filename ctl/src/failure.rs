@@ -37,6 +37,12 @@ pub(crate) enum Failure {
     Undetermined(String),
 }
 
+impl From<mcr_client::Error> for Failure {
+    fn from(error: mcr_client::Error) -> Self {
+        Self::Undetermined(error.to_string())
+    }
+}
+
 impl Failure {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {

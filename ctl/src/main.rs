@@ -2,11 +2,18 @@
 
 mod address;
 mod cli;
-mod client;
 mod failure;
 mod files;
+mod global;
+mod kinds;
 mod length;
+mod logging;
+mod print;
+mod probe;
+mod runtime;
 mod status;
+mod target;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -1,11 +1,26 @@
 //! `mcrctl status`: how a registry says it is; never a second opinion.
 
+use std::time::Duration;
+
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::{Target, get, shown};
+use crate::address::shown;
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
+use crate::print::{Answer, printable};
+use crate::runtime;
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  mcrctl --addr https://127.0.0.1:8443 --insecure status
+  mcrctl --addr 127.0.0.1:8443 --ca-cert srv/tls/cert.pem status --json
+  mcrctl --addr 127.0.0.1:8443 --insecure --timeout 2s --quiet status || echo unwell";
+
+/// Answers larger than this are not from this registry's API, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// How long a registry may take to say how it is, where nothing else was said.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a registry says how it is, without login.
 const HEALTH: &str = "/v1/health";
@@ -18,28 +33,22 @@ struct Health {
     reasons: Vec<Value>,
 }
 
-/// An answer, to be printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    /// For people: the status alone in the first line.
-    pub(crate) text: String,
-    /// For programs.
-    pub(crate) json: Value,
-    /// The exit code.
-    pub(crate) outcome: Outcome,
-}
-
 /// Asks a registry how it is.
 ///
 /// # Errors
 /// When it could not be asked, or what answers is no such registry.
-pub(crate) async fn status(target: &Target<'_>) -> Result<Report, Failure> {
-    let (status, body) = get(target, HEALTH).await?;
-    judge(&target.url, status, &body)
+pub(crate) fn run(global: &Global) -> Result<Answer, Failure> {
+    let base = global.base()?;
+    let client = global.client(base.clone())?;
+    let (status, body) = runtime::block_on(runtime::within(global.timeout.unwrap_or(PATIENCE), &base, async {
+        Ok(client.get(HEALTH, MAX_BODY).await?)
+    }))?;
+    let status = StatusCode::from_u16(status).map_err(|error| Failure::Undetermined(error.to_string()))?;
+    judge(&base, status, &body)
 }
 
 /// `ok` is good; `degraded`, with its reasons, and `failing` are not. Anything else is not an answer.
-fn judge(url: &Url, status: StatusCode, body: &[u8]) -> Result<Report, Failure> {
+fn judge(url: &Url, status: StatusCode, body: &[u8]) -> Result<Answer, Failure> {
     let health = match status {
         StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => serde_json::from_slice::<Health>(body).ok(),
         _ => None,
@@ -57,7 +66,7 @@ fn judge(url: &Url, status: StatusCode, body: &[u8]) -> Result<Report, Failure> 
     for reason in &reasons {
         text.push_str(&format!("  {}\n", printable(reason)));
     }
-    Ok(Report {
+    Ok(Answer {
         text,
         json: json!({"addr": shown(url), "status": health.status, "reasons": reasons}),
         outcome: if holds { Outcome::Holds } else { Outcome::Bad },
@@ -68,16 +77,11 @@ fn reason(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What a server sends must not move the cursor of a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn judged(status: u16, body: &str) -> Result<Report, Failure> {
+    fn judged(status: u16, body: &str) -> Result<Answer, Failure> {
         let url = Url::parse("https://registry.example/").unwrap();
         judge(&url, StatusCode::from_u16(status).unwrap(), body.as_bytes())
     }

@@ -26,10 +26,10 @@ const RANKS: &[(&str, u8)] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["mcr-metadata"]),
     ("oci-spec", &["mcr-oci"]),
-    ("hyper", &["mcr-server", "mcr-tests"]),
-    ("hyper-util", &["mcr-server", "mcr-tests"]),
+    ("hyper", &["mcr-server", "mcr-ctl", "mcr-tests"]),
+    ("hyper-util", &["mcr-server", "mcr-ctl", "mcr-tests"]),
     ("rcgen", &["mcr-server", "mcr-bench"]),
-    ("prometheus", &["mcr-server"]),
+    ("prometheus", &["mcr-server", "mcr-probe"]),
     ("tokio-rustls", &["mcr-server", "mcr-tests"]),
 ];
 
