@@ -55,7 +55,7 @@ pub enum Error {
         reason: String,
     },
     /// A list that does not exist: the repository is not known.
-    #[error("{what} does not exist{}; check its name", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+    #[error("{what} does not exist{}; check the name, and that the registry offers such a list", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
     NotFound {
         /// What was asked for.
         what: String,

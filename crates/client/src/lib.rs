@@ -1,14 +1,26 @@
 //! An OCI registry client: challenges, retries, redirects, verified streams; never a judgement about what is served.
 
+mod absent;
 mod answers;
+mod auth;
 mod blobs;
+mod challenge;
 mod client;
+mod content_range;
 mod credentials;
 mod error;
+mod exchange;
+mod files;
 mod manifests;
 mod pages;
+mod response;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod text;
+mod tls;
+mod tries;
+mod wire;
 
 pub use answers::{Announced, BlobAnswer, ManifestAnswer, Tail, Whole};
 pub use client::Client;
