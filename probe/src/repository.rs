@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use mcr_client::{Client, Error};
 use mcr_oci::{Digest, Finding, FindingKind, Hasher, Manifest, Reference, RepositoryName, Tag};
@@ -136,9 +138,12 @@ impl Repository<'_> {
             {
                 let wire = &self.wire;
                 let rest = tags.get(from..).unwrap_or_default();
-                let asked =
-                    stream::iter(rest).map(|tag| async move { (tag.as_str(), resolve_listed(wire, tag).await) });
-                let mut asked = asked.buffered(self.look.jobs.max(1));
+                // Boxed: else the compiler cannot tell that the walk may move between threads.
+                let asked: Vec<BoxFuture<'_, _>> = rest
+                    .iter()
+                    .map(|tag| async move { (tag.as_str(), resolve_listed(wire, tag).await) }.boxed())
+                    .collect();
+                let mut asked = stream::iter(asked).buffered(self.look.jobs.max(1));
                 while let Some((tag, answer)) = asked.next().await {
                     let answer = answer?;
                     bytes += answer.size;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use mcr_client::Client;
 use mcr_oci::{Finding, FindingKind, glob};
@@ -171,17 +172,18 @@ pub async fn run(client: &Client, options: &ProbeOptions, watch: &dyn Watch) -> 
     let names = catalog(client, options).await?;
     watch.repositories(names.len() as u64);
     let pace = Pace::new(options.jobs);
-    let looks = stream::iter(&names).map(|name| {
+    // Owned names and boxed looks: else the compiler cannot tell that the run may move between threads.
+    let looks = stream::iter(names).map(|name| {
         let look = Look {
             client,
             level: options.level,
-            kind: options.kinds.of(name),
+            kind: options.kinds.of(&name),
             jobs: options.jobs,
             pace: pace.clone(),
             watch,
             most_tags: options.tags_per_repository,
         };
-        async move { walk_repository(&look, name).await }
+        async move { walk_repository(&look, &name).await }.boxed()
     });
     let mut looks = looks.buffer_unordered(options.jobs.max(1));
     let mut run = Run {
