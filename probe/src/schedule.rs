@@ -61,7 +61,7 @@ impl Schedule {
     #[must_use]
     pub fn next_after(&self, ms: i64) -> Option<i64> {
         let after = DateTime::<Utc>::from_timestamp_millis(ms)?;
-        self.cron.find_next_occurrence(&after, false).ok().map(|next| next.timestamp_millis())
+        self.cron.find_next_occurrence(&after, false).ok().map(|next| next.timestamp().saturating_mul(1000))
     }
 
     /// With seconds, which the scheduler insists on.

@@ -65,7 +65,22 @@ fn checks(config: &Config) -> Vec<Check> {
     if let (Some(cert), Some(key)) = (&config.server.tls_cert, &config.server.tls_key) {
         checks.push(Check { name: "certificate", result: certificate(cert, key) });
     }
+    checks.push(Check { name: "probe.schedule", result: Ok(next_runs(config.probe.schedule.as_deref())) });
     checks
+}
+
+/// How many runs of a schedule are shown.
+const RUNS_SHOWN: usize = 3;
+
+/// When a schedule begins its next runs, in UTC.
+fn next_runs(schedule: Option<&str>) -> String {
+    let Some(schedule) = schedule.and_then(|text| mcr_probe::Schedule::parse(text).ok()) else {
+        return "off".to_owned();
+    };
+    let next = |after: &i64| schedule.next_after(*after);
+    let now = Clock::system().now_ms();
+    let runs = std::iter::successors(next(&now), next).take(RUNS_SHOWN);
+    format!("next runs: {}", runs.map(mcr_seams::rfc3339).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a directory can be written, or made.

@@ -22,6 +22,8 @@ pub use live::{Change, Live, watch};
 pub use problem::{Origin, Problem, Problems};
 pub use settings::{Setting, Settings};
 
+use mcr_probe::Level;
+
 use crate::files;
 
 /// The whole configuration, checked: what it names fits together.
@@ -37,6 +39,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[integrity]`
     pub integrity: Integrity,
+    /// `[probe]`
+    pub probe: Probe,
     /// `[gc]`
     pub gc: Gc,
     /// `[metrics]`
@@ -172,6 +176,15 @@ pub enum Commit {
     Enforce,
     /// Missing children of an index are accepted.
     Sparse,
+}
+
+/// `[probe]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// When it runs, as it was written and checked; none for never.
+    pub schedule: Option<String>,
+    /// How closely it looks at blobs.
+    pub level: Level,
 }
 
 /// `[gc]`

@@ -8,6 +8,7 @@ pub mod edge;
 pub mod endpoint;
 pub mod error;
 pub mod figures;
+pub mod integrity;
 pub mod listener;
 pub mod lists;
 pub mod manifests;

@@ -12,6 +12,7 @@ pub mod init;
 pub mod lock;
 pub mod logging;
 pub mod metrics;
+pub mod probe;
 pub mod process;
 pub mod ready;
 pub mod serve;

@@ -59,9 +59,10 @@ impl Metrics {
         }
     }
 
-    /// Everything, in the text format of Prometheus.
-    pub async fn render(&self, registry: &Registry) -> String {
+    /// Everything, what the probe has to show included, in the text format of Prometheus.
+    pub async fn render(&self, registry: &Registry, probe: Vec<MetricFamily>) -> String {
         let mut families = self.registry.gather();
+        families.extend(probe);
         families.extend(registry_families(registry).await);
         families.extend(process_families());
         let mut text = Vec::new();

@@ -19,6 +19,7 @@ use crate::http::connection::Limits;
 use crate::http::edge::Edge;
 use crate::http::listener::{Listening, accept, bind};
 use crate::metrics::Metrics;
+use crate::probe::{Credential, Probe, Runner, Target};
 use crate::ready::Bound;
 use crate::startup::{Access, Startup};
 use crate::{process, tls};
@@ -56,13 +57,16 @@ async fn serve(startup: Startup) -> Result<(), String> {
     let registry = open(config).await?;
     registry.watch();
     let listeners = Listeners::bind(config)?;
-    let edge = Arc::new(edge(&startup, registry.clone())?);
+    let bound = listeners.bound()?;
+    let probe = Arc::new(Probe::new(&config.probe, Clock::system())?);
+    probe.restore(&registry).await;
+    let credential = Arc::new(Credential::draw().map_err(|error| no_random(&error))?);
+    let edge = Arc::new(edge(&startup, registry.clone(), Arc::clone(&probe), Arc::clone(&credential))?);
     let listening = Listening {
         edge: Arc::clone(&edge),
         tls: startup.tls.as_ref().map(|t| Arc::clone(&t.config)),
         limits: limits(config),
     };
-    let bound = listeners.bound()?;
     let mut stop = Signals::listen()?;
     let watches = TaskTracker::new();
     if let Some(tls) = &startup.tls {
@@ -77,6 +81,9 @@ async fn serve(startup: Startup) -> Result<(), String> {
         stopping.run_until_cancelled(watch).await
     });
     let accepting = listeners.accept(&listening);
+    let target = Target { address: bound.http, certificate: startup.tls.as_ref().map(|t| Arc::clone(&t.reloader)) };
+    // Among what shutdown waits for: a run that is cut off is written down as that.
+    accepting.spawn(Runner { probe, registry: registry.clone(), target, credential }.watch(edge.stopping.clone()));
     if let Err(error) = startup.ready.announce(&bound) {
         tracing::warn!(%error, "the ready line could not be printed");
     }
@@ -118,6 +125,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         upload_ttl: config.storage.upload_ttl,
         rules: integrity.rules.iter().map(rule).collect::<Result<_, _>>()?,
         read_only: config.server.read_only,
+        probed: config.probe.schedule.is_some(),
     })
 }
 
@@ -139,21 +147,26 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn edge(startup: &Startup, registry: Registry) -> Result<Edge, String> {
+fn edge(startup: &Startup, registry: Registry, probe: Arc<Probe>, credential: Arc<Credential>) -> Result<Edge, String> {
     let gate = match &startup.access {
-        Access::Anonymous => Gate::Open,
-        Access::DevAdmin(admin) => Gate::Admin(Arc::new(Password(admin.clone()))),
+        Access::Anonymous => Gate::open(),
+        Access::DevAdmin(admin) => Gate::admin(Arc::new(Password(admin.clone()))),
     };
     Ok(Edge {
         registry,
-        gate,
+        gate: gate.with_probe(credential),
+        probe,
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         read_timeout: limits(&startup.config).head,
         metrics_here: startup.config.metrics.listen_addr.is_none(),
         tasks: TaskTracker::new(),
         stopping: CancellationToken::new(),
-        id_prefix: random_hex(4).map_err(|error| format!("no random bytes to be had: {error}"))?,
+        id_prefix: random_hex(4).map_err(|error| no_random(&error))?,
     })
+}
+
+fn no_random(error: &std::io::Error) -> String {
+    format!("no random bytes to be had: {error}")
 }
 
 struct Password(DevAdmin);

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::identity::PROBE_ACCOUNT;
+
 /// Longest header value that is looked at, in bytes.
 const MAX_HEADER: usize = 8 * 1024;
 
@@ -42,6 +44,23 @@ impl Credentials {
         let (username, password) = decoded.split_once(':').ok_or(MalformedCredentials)?;
         Ok(Self { username: username.to_owned(), password: password.to_owned() })
     }
+
+    /// Reads what [`probe_bearer`] wrote; none for any other header.
+    ///
+    /// The probe says who it is with every request, asked or not: where everybody may come in nobody asks.
+    #[must_use]
+    pub fn from_probe_bearer(header: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(header).ok().filter(|text| text.len() <= MAX_HEADER)?;
+        let token = text.strip_prefix("Bearer ")?;
+        let secret = token.strip_prefix(PROBE_ACCOUNT)?.strip_prefix('.')?;
+        Some(Self { username: PROBE_ACCOUNT.to_owned(), password: secret.to_owned() })
+    }
+}
+
+/// The bearer token of the registry's own probe, made of its secret.
+#[must_use]
+pub fn probe_bearer(secret: &str) -> String {
+    format!("{PROBE_ACCOUNT}.{secret}")
 }
 
 #[cfg(test)]
@@ -60,6 +79,16 @@ mod tests {
     fn other_schemes_and_garbage_are_malformed() {
         for header in ["Bearer abc", "Basic", "Basic !!!", "Basic YWJj", ""] {
             assert_eq!(Credentials::from_basic(header.as_bytes()), Err(MalformedCredentials), "{header}");
+        }
+    }
+
+    #[test]
+    fn the_probes_bearer_is_read_back_and_no_other_token_is() {
+        let header = format!("Bearer {}", probe_bearer("c0ffee"));
+        let read = Credentials::from_probe_bearer(header.as_bytes()).unwrap();
+        assert_eq!((read.username.as_str(), read.password.as_str()), (PROBE_ACCOUNT, "c0ffee"));
+        for other in ["Bearer abc", "Bearer mcr-probe", "Basic mcr-probe.c0ffee", "mcr-probe.c0ffee", ""] {
+            assert_eq!(Credentials::from_probe_bearer(other.as_bytes()), None, "{other}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod permit;
 
 pub use action::{Action, Catalog, Delete, Kind, Pull, Push, VersionCheck};
 pub use authenticate::{CheckPassword, Gate, Unauthenticated};
-pub use credentials::{Credentials, MalformedCredentials};
+pub use credentials::{Credentials, MalformedCredentials, probe_bearer};
 pub use decide::{Refusal, decide, decide_global};
 pub use identity::{AccountKind, Identity, PROBE_ACCOUNT};
 pub use permit::{GlobalPermit, Permit};

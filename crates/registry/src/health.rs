@@ -46,7 +46,8 @@ impl Registry {
                         summary.findings_by_kind.iter().map(|(kind, n)| format!("{} {n}", kind.as_str())).collect();
                     health.degraded.push(format!("integrity: open findings: {}", kinds.join(", ")));
                 }
-                health.degraded.extend(summary.probe.as_ref().and_then(probe_findings));
+                let probe = summary.probe.as_ref().filter(|_| self.parts.settings.probed);
+                health.degraded.extend(probe.and_then(probe_findings));
                 health.summary = Some(summary);
             }
             Err(error) => health.failing.push(format!("database: {error}")),

@@ -44,6 +44,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// Refuse every write.
     pub read_only: bool,
+    /// Whether the probe runs; where it does not, what it once found says nothing of how things are.
+    pub probed: bool,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             upload_ttl: Duration::from_secs(7 * 24 * 3600),
             rules: Vec::new(),
             read_only: false,
+            probed: true,
         }
     }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::problem::{Problem, Problems};
 use super::settings::Settings;
 use super::table::{KEYS, Key};
-use super::value::Value;
+use super::value::{OFF, Value};
 use super::{
     Auth, AuthMode, BrokenIndex, Commit, Config, Database, Gc, Integrity, IntegrityRule, Log, LogFormat, Metrics,
-    MinTls, Server, Storage, VerifyOnRead,
+    MinTls, Probe, Server, Storage, VerifyOnRead,
 };
 
 /// Who may do what when the configuration itself says nothing about it.
@@ -140,6 +140,7 @@ fn assemble(settings: &Settings) -> Option<Config> {
         },
         auth: Auth { mode: AuthMode::None },
         integrity: integrity(settings),
+        probe: probe(settings),
         gc: Gc {
             grace: settings.duration("gc.grace"),
             lease: settings.duration("gc.lease"),
@@ -191,6 +192,13 @@ fn integrity(settings: &Settings) -> Integrity {
         },
         quarantine_keep: settings.duration("integrity.quarantine_keep"),
         rules: settings.rules.iter().map(rule).collect(),
+    }
+}
+
+fn probe(settings: &Settings) -> Probe {
+    Probe {
+        schedule: settings.text("probe.schedule").filter(|text| text != OFF),
+        level: settings.word("probe.level").parse().unwrap_or_default(),
     }
 }
 

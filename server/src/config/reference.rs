@@ -153,6 +153,7 @@ fn type_of(kind: Kind) -> String {
         Kind::Choice(_) => value::expected(kind).replace('"', "`"),
         Kind::Pattern => "regular expression".to_owned(),
         Kind::Globs => "list of patterns".to_owned(),
+        Kind::Schedule => "schedule, or `off`".to_owned(),
     }
 }
 

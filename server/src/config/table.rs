@@ -26,6 +26,8 @@ pub enum Kind {
     Pattern,
     /// A list of repository name patterns.
     Globs,
+    /// A schedule as crontab writes it, or `off`.
+    Schedule,
 }
 
 /// What holds when nobody sets the key.
@@ -171,6 +173,10 @@ pub static KEYS: &[Key] = &[
         "What a GET of an index above a broken image answers: the index with a Warning header, or 404."),
     key("integrity.quarantine_keep", ANY, Value("30d"),
         "How long damaged bytes are kept aside for forensics."),
+    key("probe.schedule", Kind::Schedule, Value("*/15 * * * *"),
+        "When the registry probes itself through its own listener, in UTC: five fields as in crontab, or six with seconds first. The first run comes within a minute of the start. `\"off\"` or an empty text: never."),
+    key("probe.level", Kind::Choice(&["head", "tail", "full"]), Value("tail"),
+        "How closely the probe looks at blobs: `head` asks whether each is there, `tail` also for its last byte, `full` reads and hashes every byte of the store on each run."),
     key("gc.grace", ANY, Value("24h"),
         "How long content that nothing refers to any more is kept at least."),
     key("gc.lease", seconds(10), Value("1h"),
@@ -215,7 +221,6 @@ pub static LATER: &[(&str, &[&str])] = &[
     ("gc", &["schedule", "max_delete_percent"]),
     ("mcias", &[]),
     ("policy", &[]),
-    ("probe", &[]),
     ("scrub", &[]),
     ("retention", &[]),
     ("retention.rule", &[]),

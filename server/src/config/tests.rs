@@ -56,6 +56,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.integrity.fresh_for, Duration::from_secs(3600));
     assert_eq!(config.integrity.broken_index, BrokenIndex::Serve);
     assert_eq!(config.integrity.quarantine_keep, Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(config.probe.schedule.as_deref(), Some("*/15 * * * *"));
+    assert_eq!(config.probe.level, Level::Tail);
     assert_eq!(config.gc.grace, Duration::from_secs(24 * 3600));
     assert_eq!(config.gc.lease, Duration::from_secs(3600));
     assert_eq!(config.gc.undo, Duration::from_secs(7 * 24 * 3600));
@@ -94,6 +96,9 @@ quarantine_keep = "8s"
 repositories = ["a/*"]
 commit = "sparse"
 immutable_tags = "v.*"
+[probe]
+schedule = "30 1 * * * *"
+level = "full"
 [gc]
 grace = "9s"
 lease = "10s"
@@ -148,6 +153,7 @@ fn every_key_finds_its_place() {
                 immutable_tags: Some("v.*".to_owned()),
             }],
         },
+        probe: Probe { schedule: Some("30 1 * * * *".to_owned()), level: Level::Full },
         gc: Gc { grace: seconds(9), lease: seconds(10), undo: seconds(11) },
         metrics: Metrics { listen_addr: "127.0.0.2:3".parse().ok() },
         log: Log { level: "trace".to_owned(), format: LogFormat::Json },
@@ -182,6 +188,28 @@ fn an_empty_text_takes_an_optional_key_back() {
     let problems = site.problems(&[("MCR_DATABASE_PATH", "")]);
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("$MCR_DATABASE_PATH: [database] path: expected a path"), "{problems:?}");
+}
+
+#[test]
+fn a_schedule_is_checked_when_it_is_read_and_may_be_off() {
+    let site = Site::new(&[&format!("{BASE}[probe]\nschedule = \"*/5 * * * *\"\n")]);
+    assert_eq!(site.load(&[]).unwrap().config.probe.schedule.as_deref(), Some("*/5 * * * *"));
+    for off in ["off", "", "  "] {
+        assert_eq!(site.load(&[("MCR_PROBE_SCHEDULE", off)]).unwrap().config.probe.schedule, None, "{off:?}");
+    }
+    for bad in ["* * * *", "61 * * * *", "* * * * * * *", "@daily", "0 0 30 2 *", "every day"] {
+        let problems = site.problems(&[("MCR_PROBE_SCHEDULE", bad)]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let start = format!("$MCR_PROBE_SCHEDULE: [probe] schedule: {bad:?} is no schedule: ");
+        assert!(problems[0].starts_with(&start), "{problems:?}");
+    }
+    let problems = Site::new(&[&format!("{BASE}[probe]\nschedule = 15\nlevel = \"deep\"\n")]).problems(&[]);
+    let expected = [
+        "0.toml:10: [probe] schedule: expected a schedule such as \"*/15 * * * *\" (six fields: seconds first), or \"off\", found the number 15",
+        "0.toml:11: [probe] level: expected \"head\", \"tail\" or \"full\", found \"deep\"",
+    ];
+    let problems: std::collections::BTreeSet<String> = problems.into_iter().collect();
+    assert_eq!(problems.iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub enum Value {
     Size(u64),
     /// One of the words of [`Kind::Choice`].
     Word(&'static str),
-    /// Text: a regular expression.
+    /// Text: a regular expression, a schedule or [`OFF`].
     Text(String),
     /// A list of patterns.
     List(Vec<String>),
@@ -66,6 +66,7 @@ pub fn read(kind: Kind, raw: &Raw) -> Result<Value, String> {
         }
         Kind::Pattern => return pattern(raw),
         Kind::Globs => globs(raw).map(Value::List),
+        Kind::Schedule => return schedule(raw),
     };
     read.ok_or_else(|| format!("expected {}, found {}", expected(kind), raw))
 }
@@ -95,6 +96,7 @@ pub fn expected(kind: Kind) -> String {
         }
         Kind::Pattern => "a regular expression such as \"v[0-9.]+\"".to_owned(),
         Kind::Globs => "a list of repository patterns such as [\"infra/*\"]".to_owned(),
+        Kind::Schedule => "a schedule such as \"*/15 * * * *\" (six fields: seconds first), or \"off\"".to_owned(),
     }
 }
 
@@ -254,6 +256,23 @@ fn pattern(raw: &Raw) -> Result<Value, String> {
             let reason = error.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
             Err(format!("expected {}, found {raw}: {reason}", expected(Kind::Pattern)))
         }
+    }
+}
+
+/// What a schedule that never comes is kept as.
+pub const OFF: &str = "off";
+
+/// A schedule that was read by whoever follows it, so that it says what is wrong.
+fn schedule(raw: &Raw) -> Result<Value, String> {
+    let Some(text) = text(raw).map(str::trim) else {
+        return Err(format!("expected {}, found {raw}", expected(Kind::Schedule)));
+    };
+    if text.is_empty() || text == OFF {
+        return Ok(Value::Text(OFF.to_owned()));
+    }
+    match mcr_probe::Schedule::parse(text) {
+        Ok(schedule) => Ok(Value::Text(schedule.as_str().to_owned())),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every handler shares: the registry, the gate, the limits, the figures; no handler itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcr_access::Gate;
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
+use crate::probe::Probe;
 
 /// The edge of one server.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Edge {
     pub gate: Gate,
     /// Figures.
     pub metrics: Metrics,
+    /// The registry's probe of itself.
+    pub probe: Arc<Probe>,
     /// Most silence within a request's head or body.
     pub read_timeout: Duration,
     /// Whether `/metrics` is answered here: it has no listener of its own.

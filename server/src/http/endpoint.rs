@@ -31,6 +31,8 @@ pub enum Endpoint {
     Referrers(RepositoryName, Digest),
     /// `/v1/health`
     Health,
+    /// `/v1/integrity`
+    Integrity,
     /// `/healthz`
     Alive,
     /// `/readyz`
@@ -62,6 +64,7 @@ impl Endpoint {
             "/v2" => return Ok(Self::VersionRedirect),
             "/v2/_catalog" => return Ok(Self::Catalog),
             "/v1/health" => return Ok(Self::Health),
+            "/v1/integrity" => return Ok(Self::Integrity),
             "/healthz" => return Ok(Self::Alive),
             "/readyz" => return Ok(Self::Ready),
             "/metrics" => return Ok(Self::Metrics),
@@ -107,6 +110,7 @@ impl Endpoint {
             Self::Upload(..) => "upload",
             Self::Referrers(..) => "referrers",
             Self::Health => "health",
+            Self::Integrity => "integrity",
             Self::Alive => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",

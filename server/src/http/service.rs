@@ -16,7 +16,7 @@ use super::edge::Edge;
 use super::endpoint::{BadPath, Endpoint};
 use super::query::Query;
 use super::respond::{API_VERSION, Answer, REQUEST_ID, empty, full, oci_error, set};
-use super::{admin, blobs, error, lists, manifests, uploads};
+use super::{admin, blobs, error, integrity, lists, manifests, uploads};
 
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
@@ -108,6 +108,7 @@ async fn handle(
     // Who may not come in learns nothing of paths either.
     let identity = match identify(edge, peer, &head) {
         Ok(identity) => identity,
+        Err(answer) if matches!(endpoint, Ok(Endpoint::Integrity)) => return integrity::in_its_form(&answer),
         Err(answer) => return answer,
     };
     let endpoint = match endpoint {
@@ -143,12 +144,23 @@ fn without_body(answer: Answer) -> Answer {
 
 fn identify(edge: &Edge, peer: IpAddr, head: &http::request::Parts) -> Result<Identity, Answer> {
     let credentials = match head.headers.get(AUTHORIZATION) {
-        Some(value) if edge.gate.needs_login() => {
-            Credentials::from_basic(value.as_bytes()).map(Some).map_err(|_| challenge(Unauthenticated::Wrong))?
-        }
-        _ => None,
+        Some(value) => match Credentials::from_probe_bearer(value.as_bytes()) {
+            Some(probe) => Some(probe),
+            None => basic(edge, value.as_bytes())?,
+        },
+        None => None,
     };
     edge.gate.identify(credentials.as_ref(), Some(peer.to_string())).map_err(challenge)
+}
+
+/// What a header that is not the probe's says. Where nobody needs to log in, what cannot be read says nothing: a
+/// client may have credentials left over.
+fn basic(edge: &Edge, header: &[u8]) -> Result<Option<Credentials>, Answer> {
+    match Credentials::from_basic(header) {
+        Ok(credentials) => Ok(Some(credentials)),
+        Err(_) if edge.gate.needs_login() => Err(challenge(Unauthenticated::Wrong)),
+        Err(_) => Ok(None),
+    }
 }
 
 fn challenge(why: Unauthenticated) -> Answer {
@@ -169,6 +181,7 @@ async fn routed(context: &Context<'_>, endpoint: Endpoint, body: InBody) -> Resu
         ("GET" | "HEAD", E::Version) => version(context, head),
         ("GET" | "HEAD", E::Catalog) => lists::catalog(context, head).await,
         ("GET" | "HEAD", E::Tags(repository)) => lists::tags(context, repository, head).await,
+        ("GET" | "HEAD", E::Integrity) => integrity::report(context, head).await,
         ("GET" | "HEAD", E::Referrers(repository, digest)) => lists::referrers(context, repository, digest, head).await,
         ("GET" | "HEAD", E::Manifest(repository, reference)) => {
             manifests::read(context, repository, reference, head).await

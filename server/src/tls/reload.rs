@@ -72,6 +72,13 @@ impl Reloader {
         self.current.read().unwrap_or_else(PoisonError::into_inner).not_after
     }
 
+    /// The server's own certificate of the chain in force, as DER; what the probe pins.
+    #[must_use]
+    pub fn leaf(&self) -> Option<Vec<u8>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.certified.cert.first().map(|leaf| leaf.as_ref().to_vec())
+    }
+
     fn reload_and_tell(&self) {
         match self.reload() {
             Ok(()) => tracing::info!(cert = %self.cert.display(), "certificate taken over"),

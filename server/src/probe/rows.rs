@@ -1,0 +1,78 @@
+//! What the database lists, a page at a time; never what the listener shows.
+
+use mcr_access::{Catalog, GlobalPermit};
+use mcr_metadata::TagQuery;
+use mcr_registry::Registry;
+
+use super::compare::{Database, Names};
+use super::seen::Seen;
+
+/// Tags of one page.
+const PAGE: usize = 10_000;
+
+/// The database, as of a run.
+pub(super) struct Rows<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) permit: &'a GlobalPermit<Catalog>,
+    /// When the run began: what has come since is not missed.
+    pub(super) before_ms: i64,
+}
+
+impl Rows<'_> {
+    /// How many repositories there are.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub(super) async fn repositories(&self) -> Result<usize, String> {
+        let mut count = 0;
+        let mut last = None;
+        loop {
+            let page = self.registry.catalog(self.permit, last, None).await.map_err(|error| error.to_string())?;
+            count += page.names.len();
+            match page.next {
+                Some(next) => last = Some(next),
+                None => return Ok(count),
+            }
+        }
+    }
+
+    async fn add_repositories(&self, seen: &Seen, names: &mut Names) -> Result<(), String> {
+        let mut last = None;
+        loop {
+            let page = self.registry.catalog(self.permit, last, None).await.map_err(|error| error.to_string())?;
+            for name in page.names.into_iter().filter(|name| !seen.has_repository(name)) {
+                names.entry(name).or_default();
+            }
+            match page.next {
+                Some(next) => last = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn add_tags(&self, seen: &Seen, names: &mut Names) -> Result<(), String> {
+        let mut query = TagQuery { limit: PAGE, ..TagQuery::default() };
+        loop {
+            let page =
+                self.registry.tag_reports(self.permit, query.clone()).await.map_err(|error| error.to_string())?;
+            for tag in page.tags {
+                if tag.moved_at_ms < self.before_ms && !seen.has_tag(&tag.repository, &tag.tag) {
+                    names.entry(tag.repository).or_default().insert(tag.tag);
+                }
+            }
+            match page.next {
+                Some(next) => query.last = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+impl Database for Rows<'_> {
+    async fn beyond(&self, seen: &Seen) -> Result<Names, String> {
+        let mut names = Names::new();
+        self.add_repositories(seen, &mut names).await?;
+        self.add_tags(seen, &mut names).await?;
+        Ok(names)
+    }
+}

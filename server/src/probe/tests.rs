@@ -1,0 +1,122 @@
+//! Tests of what the probe shows: nothing before it knows, the last complete run after a restart.
+
+use std::path::Path;
+
+use mcr_blobs::Disk;
+use mcr_metadata::{ProbedTag, TagState};
+use mcr_oci::{Finding, FindingKind};
+use mcr_registry::{Paths, ProbeRecord, Settings};
+
+use super::*;
+
+const NOW_MS: i64 = 1_795_267_496_000;
+
+fn configured(schedule: Option<&str>) -> Probe {
+    let config = config::Probe { schedule: schedule.map(str::to_owned), level: Level::Tail };
+    Probe::new(&config, Clock::fixed(NOW_MS)).unwrap()
+}
+
+fn open(dir: &Path) -> Registry {
+    let paths = Paths { database: dir.join("mcr.db"), layers: dir.join("layers"), uploads: dir.join("uploads") };
+    for made in [&paths.layers, &paths.uploads] {
+        crate::files::create_private_dir(made).unwrap();
+    }
+    let settings = Settings { reserve: 0, ..Settings::default() };
+    Registry::open(&paths, settings, Clock::fixed(NOW_MS), Disk::real()).unwrap()
+}
+
+fn text(probe: &Probe) -> String {
+    prometheus::TextEncoder::new().encode_to_string(&probe.gather()).unwrap()
+}
+
+fn record(reason: Option<&str>, ended_at_ms: i64) -> ProbeRecord {
+    let finding = Finding {
+        repository: Some("a/b".to_owned()),
+        tag: Some("v1".to_owned()),
+        ..Finding::new(FindingKind::BlobMissing)
+    };
+    let run = ProbeRun {
+        started_at_ms: ended_at_ms - 2_500,
+        ended_at_ms,
+        duration_ms: 2_500,
+        level: "tail".to_owned(),
+        reason: reason.map(str::to_owned),
+        catalog_accessible: Some(reason.is_none()),
+        repositories: 14,
+        tags: 2_400,
+        indexes: 37,
+        findings: 2,
+        broken_tags: 1,
+        undetermined: 0,
+    };
+    let tag = |n: usize| ProbedTag {
+        repository: "a/b".to_owned(),
+        tag: format!("v{n}"),
+        digest: None,
+        state: TagState::Sound,
+        findings: 0,
+    };
+    // More than one batch.
+    ProbeRecord { run, findings: vec![finding.clone(), finding], tags: (0..2_400).map(tag).collect() }
+}
+
+#[tokio::test]
+async fn a_restart_shows_the_last_complete_run_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let probe = configured(Some("*/15 * * * *"));
+    probe.restore(&registry).await;
+    assert_eq!(text(&probe), "", "before the first run nothing is claimed");
+    assert_eq!(registry.record_probe(record(None, NOW_MS)).await.unwrap().len(), 1);
+    registry.close().await;
+
+    let registry = open(dir.path());
+    let probe = configured(Some("*/15 * * * *"));
+    probe.restore(&registry).await;
+    let shown = text(&probe);
+    for line in [
+        "registry_manifest_integrity_failures 2",
+        "registry_manifest_integrity_undetermined 0",
+        "registry_manifest_integrity_catalog_accessible 1",
+        "registry_manifest_integrity_repos_checked 14",
+        "registry_manifest_integrity_tags_checked 2400",
+        "registry_manifest_integrity_indexes_checked 37",
+        "registry_manifest_integrity_last_run_timestamp 1795267496",
+        "registry_manifest_integrity_broken_tag{kind=\"blob-missing\",repository=\"a/b\",tag=\"v1\"} 1",
+        "registry_manifest_integrity_run_duration_seconds 2.5",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
+    }
+    let health = registry.health().await;
+    assert!(health.degraded.iter().any(|reason| reason.contains("2 findings in 1 tag")), "{health:?}");
+
+    // One that could not complete leaves everything but the catalog.
+    let failed = ProbeRecord { findings: Vec::new(), tags: Vec::new(), ..record(Some("503"), NOW_MS + 1) };
+    registry.record_probe(failed).await.unwrap();
+    let probe = configured(Some("*/15 * * * *"));
+    probe.restore(&registry).await;
+    let after = text(&probe);
+    assert_eq!(after, shown.replace("catalog_accessible 1", "catalog_accessible 0"));
+    registry.close().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_is_off_shows_nothing_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    registry.record_probe(record(None, NOW_MS)).await.unwrap();
+    let probe = configured(None);
+    probe.restore(&registry).await;
+    assert_eq!(text(&probe), "");
+    assert_eq!((probe.schedule(), probe.next_run_ms()), (None, None));
+    registry.close().await;
+}
+
+#[test]
+fn the_first_run_comes_soon() {
+    let yearly = configured(Some("0 0 1 1 *"));
+    assert_eq!(yearly.next_run_ms(), Some(NOW_MS + 5_000));
+    assert!(FIRST_RUN_AFTER < Duration::from_secs(60), "the contract allows a minute");
+    let each_second = configured(Some("* * * * * *"));
+    assert_eq!(each_second.next_run_ms(), Some(NOW_MS + 1_000));
+}
