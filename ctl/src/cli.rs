@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use crate::failure::Outcome;
 use crate::global::{Global, LogFormat};
 use crate::print::tell;
-use crate::{print, probe, status, verify};
+use crate::{print, probe, scan, status, verify};
 
 /// Look after a registry from the command line.
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   mcrctl --addr https://127.0.0.1:8443 --ca-cert srv/tls/cert.pem status
   mcrctl verify registry.example/infra/ci:latest
   mcrctl --addr https://registry.example probe --once
+  mcrctl scan /var/lib/docker-registry
 
 Exit codes: 0 it holds or is done, 1 the answer is bad, 2 wrong usage, 3 could not be determined";
 
@@ -40,6 +41,9 @@ enum Command {
     /// Look at every tag of a registry, once or on a schedule, and say what is broken
     #[command(after_help = probe::EXAMPLES)]
     Probe(Box<probe::Probe>),
+    /// Look at storage trees on disk, offline: what a registry over them would refuse
+    #[command(after_help = scan::EXAMPLES)]
+    Scan(Box<scan::Scan>),
     /// Print completions for a shell
     #[command(after_help = "Examples:\n  mcrctl completions bash > /etc/bash_completion.d/mcrctl")]
     Completions {
@@ -62,6 +66,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Status => print::answer(global, &status::run(global)),
         Command::Verify(command) => print::answer(global, &verify::run(global, command)),
         Command::Probe(command) => print::answer(global, &probe::run(global, command)),
+        Command::Scan(command) => print::answer(global, &scan::run(global, command)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "mcrctl", &mut script);

@@ -11,6 +11,7 @@ mod logging;
 mod print;
 mod probe;
 mod runtime;
+mod scan;
 mod status;
 mod target;
 mod verify;

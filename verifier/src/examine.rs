@@ -167,9 +167,16 @@ async fn look<S: Source>(source: &S, descriptor: Descriptor, target: EdgeTarget)
         EdgeTarget::Blob => blob(source, &descriptor).await,
         EdgeTarget::Manifest => manifest(source, &descriptor).await,
         EdgeTarget::Either => match blob(source, &descriptor).await? {
-            Examined::Broken(as_blob) if as_blob.kind == FindingKind::BlobMissing => {
+            // A tree on disk keeps the bytes of manifests beside those of blobs: unlinked as a blob says little.
+            Examined::Broken(as_blob)
+                if matches!(as_blob.kind, FindingKind::BlobMissing | FindingKind::BlobUnlinked) =>
+            {
                 Ok(match manifest(source, &descriptor).await? {
-                    Examined::Broken(p) if p.kind == FindingKind::ManifestMissing => Examined::Broken(as_blob),
+                    Examined::Broken(p)
+                        if matches!(p.kind, FindingKind::ManifestMissing | FindingKind::ManifestUnlinked) =>
+                    {
+                        Examined::Broken(as_blob)
+                    }
                     found => found,
                 })
             }
