@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use crate::failure::Outcome;
 use crate::global::{Global, LogFormat};
 use crate::print::tell;
-use crate::{print, probe, scan, status, verify};
+use crate::{integrity, print, probe, scan, status, verify};
 
 /// Look after a registry from the command line.
 #[derive(Debug, Parser)]
@@ -35,6 +35,9 @@ enum Command {
     /// Print how the registry is: ok, degraded with the reasons, or failing
     #[command(after_help = status::EXAMPLES)]
     Status,
+    /// Print what the registry's own probe saw last: findings, broken tags, when it runs next
+    #[command(after_help = integrity::EXAMPLES)]
+    Integrity(integrity::Integrity),
     /// Prove that references can be pulled whole, from any registry: the step after a push
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::Verify),
@@ -64,6 +67,7 @@ fn dispatch(cli: &Cli) -> Outcome {
     let global = &cli.global;
     match &cli.command {
         Command::Status => print::answer(global, &status::run(global)),
+        Command::Integrity(command) => print::answer(global, &integrity::run(global, command)),
         Command::Verify(command) => print::answer(global, &verify::run(global, command)),
         Command::Probe(command) => print::answer(global, &probe::run(global, command)),
         Command::Scan(command) => print::answer(global, &scan::run(global, command)),

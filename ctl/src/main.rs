@@ -5,6 +5,7 @@ mod cli;
 mod failure;
 mod files;
 mod global;
+mod integrity;
 mod kinds;
 mod length;
 mod logging;

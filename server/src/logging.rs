@@ -46,7 +46,11 @@ pub fn start(format: LogFormat, level: &str) -> Result<LogHandle, tracing_subscr
 /// The level holds for this project; what libraries say below `info` is noise here.
 fn targets(level: &str) -> Targets {
     let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
-    Targets::new().with_default(level.min(LevelFilter::INFO)).with_target("mcr", level)
+    Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        .with_target("mcr", level)
+        // It tells at `info` how it is built.
+        .with_target("tokio_cron_scheduler", level.min(LevelFilter::WARN))
 }
 
 fn layer<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>

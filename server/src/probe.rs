@@ -84,6 +84,12 @@ impl Probe {
         self.level
     }
 
+    /// Now, by the clock that runs are timed with, in Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// When the next run begins, in Unix milliseconds; none while the probe is off.
     #[must_use]
     pub fn next_run_ms(&self) -> Option<i64> {

@@ -100,6 +100,7 @@ fn link(context: &Context<'_>, next: &str, limit: usize) -> String {
 
 fn document(context: &Context<'_>, report: &IntegrityReport, next: Option<&str>) -> Value {
     let probe = &context.edge.probe;
+    let now_ms = probe.now_ms();
     // What a probe that was switched off saw once is history, not the state of things.
     let complete = report.state.last_complete.as_ref().filter(|_| probe.is_on());
     let open = report.open.iter().map(|open| shown(&open.finding, "serving", open.opened_at_ms));
@@ -120,8 +121,8 @@ fn document(context: &Context<'_>, report: &IntegrityReport, next: Option<&str>)
             "schedule": probe.schedule(),
             "level": probe.level().as_str(),
             "next_run": probe.next_run_ms().map(rfc3339),
-            "last_run": report.state.last_complete.as_ref().map(run),
-            "last_attempt": report.state.history.first().map(run),
+            "last_run": report.state.last_complete.as_ref().map(|run| aged(run, now_ms)),
+            "last_attempt": report.state.history.first().map(|run| aged(run, now_ms)),
             "history": report.state.history.iter().map(run).collect::<Vec<_>>(),
         },
         "scrub": null,
@@ -161,6 +162,16 @@ fn run(run: &ProbeRun) -> Value {
         "broken_tags": run.broken_tags,
         "undetermined": run.undetermined,
     })
+}
+
+/// A run, and how long ago it ended: clocks of server and client may differ.
+fn aged(of: &ProbeRun, now_ms: i64) -> Value {
+    let mut object = run(of);
+    if let Value::Object(object) = &mut object {
+        let age = u64::try_from(now_ms.saturating_sub(of.ended_at_ms) / 1000).unwrap_or(0);
+        object.insert("age_seconds".to_owned(), age.into());
+    }
+    object
 }
 
 /// A finding in its own shape, with where it was met and since when; and its repository.
