@@ -293,3 +293,6 @@ fn told(challenges: &[Challenge]) -> BTreeSet<String> {
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,6 @@ fn wrong_range(ask: &Ask, answer: &Answer) -> Error {
 fn length(chunk: &[u8]) -> u64 {
     u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,6 @@ pub enum SetupError {
     #[error("the client cannot be set up: {0}")]
     Tls(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,6 @@ async fn read(mut answer: Answer) -> Read {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

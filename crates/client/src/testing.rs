@@ -143,6 +143,8 @@ pub(crate) fn install_provider() {
 }
 
 async fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, handler: &(dyn Fn(&Request) -> Vec<Step> + Sync)) {
+    // A head and a body that are written one after the other arrive so, and not when the head was confirmed.
+    stream.set_nodelay(true).unwrap();
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         seen.lock().unwrap().push(request.clone());

@@ -13,8 +13,8 @@ use crate::error::SetupError;
 use crate::settings::Trust;
 use crate::text::causes;
 
-/// What a refused certificate is told as; [`crate::wire`] knows it again by this text.
-pub(crate) const NOT_PINNED: &str = "the certificate is not the pinned one";
+/// What stands in the text of an error for a certificate that is not the pinned one.
+pub(crate) const NOT_PINNED: &str = "NotPinned";
 
 /// Sets `builder` to believe what `trust` says.
 ///
@@ -61,7 +61,7 @@ struct Pinned {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{NOT_PINNED}")]
+#[error("not the pinned certificate")]
 struct NotPinned;
 
 impl ServerCertVerifier for Pinned {
@@ -102,3 +102,6 @@ impl ServerCertVerifier for Pinned {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests;

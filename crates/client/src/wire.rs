@@ -25,6 +25,9 @@ const IDLE_MAX: usize = 8;
 /// How long they are kept: shorter than servers keep them, since a request that meets their end has failed.
 const IDLE_FOR: Duration = Duration::from_secs(20);
 
+/// What rustls would say with the name of a type of ours.
+const UNPINNED: &str = "its certificate is not the pinned one";
+
 /// One request, without who is asking.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
@@ -234,15 +237,20 @@ fn failed(url: &Url, error: &reqwest::Error, connect_timeout: Duration) -> Failu
         return Failure::Broken { status: None, reason: format!("{}: {text}", origin(url)) };
     }
     let seconds = connect_timeout.as_secs_f64();
-    let reason = if error.is_timeout() { format!("no connection within {seconds} s") } else { text };
-    let certificate = reason.contains("invalid peer certificate") || reason.contains(NOT_PINNED);
+    let pinned = text.contains(NOT_PINNED);
+    let certificate = pinned || text.contains("invalid peer certificate");
+    let reason = match text {
+        _ if pinned => UNPINNED.to_owned(),
+        _ if error.is_timeout() => format!("no connection within {seconds} s"),
+        text => text,
+    };
     let error = Error::Unreachable { registry: origin(url), advice: advice(&reason).to_owned(), reason };
     Failure::Unconnected { error, again: !certificate }
 }
 
 /// What to do about a connection that cannot be made.
 fn advice(reason: &str) -> &'static str {
-    if reason.contains(NOT_PINNED) {
+    if reason == UNPINNED {
         "if it was renewed, trust the new one; if not, somebody stands in between"
     } else if reason.contains("invalid peer certificate") {
         "give its CA with --ca-cert FILE, or skip the check with --insecure"

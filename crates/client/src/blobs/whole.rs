@@ -126,3 +126,6 @@ impl<S: FnMut(&[u8]) + Send> Transfer<S> {
         if computed == *expected { Whole::Verified { bytes: self.received } } else { Whole::WrongBytes { computed } }
     }
 }
+
+#[cfg(test)]
+mod tests;

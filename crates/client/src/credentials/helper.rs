@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// No answer is longer, in bytes.
 const ANSWER_MAX: u64 = 256 * 1024;
 
+/// What is longer is no reason, in bytes.
+const REASON_MAX: usize = 1024;
+
 /// What a helper says when it has nothing; part of the protocol (docker-credential-helpers, `credentials/error.go`).
 const NONE: &str = "credentials not found in native keychain";
 
@@ -34,16 +37,15 @@ struct Answer {
 /// # Errors
 /// One line that names the helper and says what to do; never what it wrote besides an error.
 pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credential>, String> {
-    ask_within(name, server, PATIENCE).await
-}
-
-async fn ask_within(name: &str, server: &str, patience: Duration) -> Result<Option<Credential>, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !name.bytes().all(allowed) {
         return Err(format!("`{}` is not the name of a credential helper", line(name)));
     }
-    let program = format!("docker-credential-{name}");
-    let mut command = Command::new(&program);
+    ask_program(&format!("docker-credential-{name}"), server, PATIENCE).await
+}
+
+async fn ask_program(program: &str, server: &str, patience: Duration) -> Result<Option<Credential>, String> {
+    let mut command = Command::new(program);
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!("the helper {program} is not installed; install it, or log in again"),
@@ -58,7 +60,7 @@ async fn ask_within(name: &str, server: &str, patience: Duration) -> Result<Opti
     };
     let (success, stdout, stderr) = said.map_err(|error| format!("the helper {program} failed: {error}"))?;
     if !success {
-        return failed(&program, &stdout, &stderr);
+        return failed(program, &stdout, &stderr);
     }
     let answer: Answer = serde_json::from_slice(&stdout)
         .map_err(|_| format!("the helper {program} answers what is not its protocol; update it, or log in again"))?;
@@ -79,7 +81,7 @@ fn failed(program: &str, stdout: &[u8], stderr: &[u8]) -> Result<Option<Credenti
         return Ok(None);
     }
     // Errors come on stdout. What looks like an answer may hold a secret.
-    let reason = if out.is_empty() || out.contains('{') { err } else { out };
+    let reason = if out.is_empty() || out.len() > REASON_MAX || out.contains('{') { err } else { out };
     let reason = reason.lines().next().map(line).filter(|reason| !reason.is_empty());
     let reason = reason.unwrap_or_else(|| "it did not say why".to_owned());
     Err(format!("the helper {program} failed: {reason}; run it by hand, or log in again"))
