@@ -30,3 +30,25 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 1 MiB"))
     }
 }
+
+/// Files that tests need.
+#[cfg(test)]
+pub(crate) mod fixtures {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+
+    /// Writes a file and answers its path.
+    pub(crate) fn put(directory: &Path, name: &str, content: &str) -> PathBuf {
+        let path = directory.join(name);
+        write(&path, content).unwrap();
+        path
+    }
+
+    /// A program from lines of shell.
+    pub(crate) fn put_program(directory: &Path, name: &str, script: &str) -> PathBuf {
+        let path = put(directory, name, &format!("#!/bin/sh\n{script}\n"));
+        set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+}

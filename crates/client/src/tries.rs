@@ -9,7 +9,8 @@ use crate::error::Error;
 /// How often a connection is tried that cannot be made, with the pauses between.
 const CONNECT_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// The pauses before a body that ended early is asked for again; the last one also after that.
+/// The pauses before a body that ended early is asked for again, the last one also after that; and before a request
+/// that was reset is made again, beyond the attempts that count.
 const SHORT_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// How often one request waits because it was told to.
@@ -39,7 +40,9 @@ pub(crate) enum Failure {
     },
     /// The registry asks for patience.
     Busy { status: u16, wait: Option<Duration> },
-    /// A 5xx, a stall, a reset.
+    /// A connection that ended without an answer. Where a network flaps that says little of the request.
+    Reset { reason: String },
+    /// A 5xx, a stall.
     Broken { status: Option<u16>, reason: String },
     /// What no further try changes.
     Said(Error),
@@ -53,6 +56,7 @@ pub(crate) struct Tries {
     over: Duration,
     unconnected: usize,
     waits: u32,
+    resets: usize,
     broken: u32,
     broken_since: Option<Instant>,
     short: u32,
@@ -67,6 +71,7 @@ impl Tries {
             over,
             unconnected: 0,
             waits: 0,
+            resets: 0,
             broken: 0,
             broken_since: None,
             short: 0,
@@ -94,6 +99,13 @@ impl Tries {
                 tracing::debug!(what = self.what, status, seconds = wait.as_secs_f64(), "waits as the registry asks");
                 sleep(wait).await;
             }
+            Failure::Reset { reason } => match SHORT_PAUSES.get(self.resets) {
+                Some(pause) => {
+                    self.resets = self.resets.saturating_add(1);
+                    sleep(*pause).await;
+                }
+                None => self.broken(None, reason).await?,
+            },
             Failure::Broken { status, reason } => self.broken(status, reason).await?,
         }
         Ok(())

@@ -234,7 +234,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 fn failed(url: &Url, error: &reqwest::Error, connect_timeout: Duration) -> Failure {
     let text = causes(error);
     if !error.is_connect() {
-        return Failure::Broken { status: None, reason: format!("{}: {text}", origin(url)) };
+        return Failure::Reset { reason: format!("{}: {text}", origin(url)) };
     }
     let seconds = connect_timeout.as_secs_f64();
     let pinned = text.contains(NOT_PINNED);

@@ -7,6 +7,7 @@ use mcr_oci::Reference;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::files::fixtures::put;
 use crate::testing::{Request, Server, Step, reply};
 use crate::{Client, CredentialFiles, ManifestAnswer};
 
@@ -284,9 +285,7 @@ async fn nonsense_from_a_token_server_is_told_without_repeating_it() {
 }
 
 fn file(directory: &tempfile::TempDir, content: &str) -> Login {
-    let path = directory.path().join("auth.json");
-    std::fs::write(&path, content).unwrap();
-    Login::Files(CredentialFiles::of(vec![path]))
+    Login::Files(CredentialFiles::of(vec![put(directory.path(), "auth.json", content)]))
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! Tests of looking credentials up over several files and helpers.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use super::*;
+use crate::files::fixtures::put;
 
 fn names() -> Names {
     Names { hosts: vec!["r.example:5000".to_owned()], server: "r.example:5000".to_owned() }
@@ -15,11 +14,7 @@ fn password(username: &str, password: &str) -> Credential {
 #[tokio::test]
 async fn the_first_file_that_has_an_entry_wins() {
     let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str, content: &str| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path
-    };
+    let path = |name: &str, content: &str| put(directory.path(), name, content);
     let none = directory.path().join("none/auth.json");
     let other = path("other", r#"{"auths":{"other.example":{"auth":"eDp5"}}}"#);
     let first = path("first", r#"{"auths":{"r.example:5000":{"auth":"YTpi"}}}"#);
@@ -38,16 +33,14 @@ async fn what_cannot_be_read_is_named_and_not_taken_for_empty() {
     let find = async |path: PathBuf| Lookup::new(CredentialFiles::of(vec![path]), names()).find(None).await;
     let error = find(directory.path().to_owned()).await.unwrap_err();
     assert!(error.starts_with(&format!("{} cannot be read", directory.path().display())), "{error}");
-    let large = directory.path().join("large");
-    std::fs::write(&large, " ".repeat((1 << 20) + 1)).unwrap();
+    let large = put(directory.path(), "large", &" ".repeat((1 << 20) + 1));
     assert!(find(large).await.unwrap_err().contains("larger than 1 MiB"));
 }
 
 #[tokio::test]
 async fn a_helper_is_asked_once_for_a_while_and_its_failure_names_the_file() {
     let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("config.json");
-    std::fs::write(&config, r#"{"credsStore":"mcr-test-that-does-not-exist"}"#).unwrap();
+    let config = put(directory.path(), "config.json", r#"{"credsStore":"mcr-test-that-does-not-exist"}"#);
     let lookup = Lookup::new(CredentialFiles::of(vec![config]), names());
     let error = lookup.find(None).await.unwrap_err();
     assert!(error.contains("config.json: the helper docker-credential-mcr-test-that-does-not-exist"), "{error}");
@@ -85,11 +78,4 @@ fn prints_its_files() {
             println!("\nfile: {}", path.display());
         }
     }
-}
-
-/// Makes `docker-credential-NAME` in `directory` from lines of shell.
-pub(super) fn install_helper(directory: &std::path::Path, name: &str, script: &str) {
-    let path = directory.join(format!("docker-credential-{name}"));
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -34,6 +34,16 @@ async fn failures_are_spread_over_the_time_that_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_resets_do_not_count() {
+    let (mut tries, reset) = (tries(3), || Failure::Reset { reason: "reset".to_owned() });
+    for _ in 0..4 {
+        tries.again(reset()).await.unwrap();
+    }
+    let error = tries.again(reset()).await.unwrap_err();
+    assert!(matches!(error, Error::Failing { status: None, attempts: 3, .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_pause_is_short() {
     let (mut tries, start) = (tries(3), Instant::now());
     tries.again(broken()).await.unwrap();

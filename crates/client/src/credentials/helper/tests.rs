@@ -1,14 +1,19 @@
 //! Tests of helpers, of which each is a few lines of shell.
 
 use super::*;
-use crate::credentials::tests::install_helper;
+use crate::files::fixtures::put_program;
 
 /// Runs a helper of these lines of shell, which is found by its path.
 async fn run(script: &str, patience: Duration) -> Result<Option<Credential>, String> {
     let directory = tempfile::tempdir().unwrap();
-    install_helper(directory.path(), "test", script);
-    let program = directory.path().join("docker-credential-test");
-    ask_program(program.to_str().unwrap(), "r.example", patience).await
+    let program = put_program(directory.path(), "docker-credential-test", script);
+    loop {
+        let answer = ask_program(program.to_str().unwrap(), "r.example", patience).await;
+        // Another test that starts a program at that very moment still has the file open for writing.
+        if !answer.as_ref().is_err_and(|error| error.contains("Text file busy")) {
+            return answer;
+        }
+    }
 }
 
 async fn helper(script: &str) -> Result<Option<Credential>, String> {
