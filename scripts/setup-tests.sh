@@ -17,8 +17,13 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 packages=(
     curl:curl update-ca-certificates:ca-certificates skopeo:skopeo podman:podman buildah:buildah dockerd:docker.io containerd:containerd
     ctr:containerd docker-registry:docker-registry nginx:nginx-light wrk:wrk busybox:busybox-static
-    cc:gcc c++:g++ tar:tar gzip:gzip mount:mount git:git
+    cc:gcc c++:g++ tar:tar gzip:gzip mount:mount git:git jq:jq openssl:openssl
+    prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager
+    amtool:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
+    htpasswd:apache2-utils
 )
+# Debian packages without a program, by a file of theirs.
+libraries=(/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
@@ -42,6 +47,9 @@ install_packages() {
     local entry missing=()
     for entry in "${packages[@]}"; do
         PATH=$PATH:/usr/sbin:/sbin command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+    done
+    for entry in "${libraries[@]}"; do
+        [ -e "${entry%%:*}" ] || missing+=("${entry#*:}")
     done
     [ ${#missing[@]} = 0 ] && return 0
     say "installing ${missing[*]}"

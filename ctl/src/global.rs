@@ -16,6 +16,9 @@ use crate::length::length;
 /// Longest password on stdin or in a file, in bytes.
 const MAX_SECRET: usize = 8 << 10;
 
+/// The least silence that is a stall, however short `--timeout` is.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// Options that stand before or after any command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -95,6 +98,11 @@ impl Global {
         settings.user_agent = concat!("mcrctl/", env!("CARGO_PKG_VERSION")).to_owned();
         settings.trust = self.trust()?;
         settings.login = self.login(&settings.base)?;
+        if let Some(timeout) = self.timeout {
+            // Three stalls must fit into the time that was given, or nothing could be said of one that stalls.
+            settings.silence = settings.silence.min((timeout / 5).max(SHORTEST_SILENCE));
+            settings.connect_timeout = settings.connect_timeout.min(settings.silence);
+        }
         Client::new(settings).map_err(|error| Failure::Usage(error.to_string()))
     }
 

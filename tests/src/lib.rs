@@ -11,11 +11,13 @@
 pub mod clock;
 pub mod content;
 pub mod damage;
+pub mod distribution;
 pub mod http;
 pub mod layout;
 pub mod memory;
 pub mod mount;
 pub mod process;
+pub mod proxy;
 pub mod pull;
 pub mod push;
 pub mod random;

@@ -121,6 +121,7 @@ fn judge(root: &Root, seen: &Seen, options: &Options) -> Report {
             skipped: Vec::new(),
         },
         counted: HashSet::new(),
+        platforms: Vec::new(),
         broken_below: HashMap::new(),
     };
     match seen.get(root.digest()) {
@@ -140,6 +141,8 @@ struct Judge<'a> {
     options: &'a Options,
     report: Report,
     counted: HashSet<Digest>,
+    /// The platforms on the way from the root, the innermost last.
+    platforms: Vec<String>,
     /// Whether anything below a manifest was broken, so that whole subtrees are entered once
     /// however many paths lead to them.
     broken_below: HashMap<Digest, bool>,
@@ -187,7 +190,13 @@ impl Judge<'_> {
                 self.count_manifest(digest, manifest, *size);
                 self.compare_size(edge, *size, path);
                 self.compare_type(edge, media_type.as_deref(), path);
+                let platform = edge.descriptor.platform.as_ref().map(ToString::to_string);
+                let named = platform.is_some();
+                self.platforms.extend(platform);
                 self.descend(digest, manifest, path);
+                if named {
+                    self.platforms.pop();
+                }
             }
             Some(Examined::Sound { size, index, media_type }) => {
                 if edge.target() == EdgeTarget::Blob {
@@ -250,6 +259,7 @@ impl Judge<'_> {
             return;
         }
         let descriptor = edge.map(|e| &e.descriptor);
+        let own = descriptor.and_then(|d| d.platform.as_ref()).map(ToString::to_string);
         self.report.findings.push(Located {
             finding: Finding {
                 kind: problem.kind,
@@ -259,7 +269,7 @@ impl Judge<'_> {
                 repository: None,
                 tag: None,
                 path: path.to_vec(),
-                platform: descriptor.and_then(|d| d.platform.as_ref()).map(ToString::to_string),
+                platform: own.or_else(|| self.platforms.last().cloned()),
                 status: problem.status,
                 detail: problem.detail.clone(),
             },

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
-/// How often a connection is tried that cannot be made, with the pauses between.
+/// The pauses before a connection that could not be made is tried again; no longer than failures are spread over.
 const CONNECT_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// The pauses before a body that ended early is asked for again, the last one also after that; and before a request
@@ -88,7 +88,7 @@ impl Tries {
             Failure::Unconnected { error, again } => {
                 let pause = CONNECT_PAUSES.get(self.unconnected).filter(|_| again).ok_or(error)?;
                 self.unconnected = self.unconnected.saturating_add(1);
-                sleep(*pause).await;
+                sleep((*pause).min(self.over)).await;
             }
             Failure::Busy { status, wait } => {
                 if self.waits >= WAITS_MAX {
@@ -131,7 +131,8 @@ impl Tries {
             return false;
         }
         let index = usize::try_from(self.short).unwrap_or(usize::MAX).saturating_sub(1);
-        sleep(*SHORT_PAUSES.get(index).unwrap_or(&SHORT_PAUSES[1])).await;
+        let [.., last] = SHORT_PAUSES;
+        sleep(SHORT_PAUSES.get(index).copied().unwrap_or(last).min(self.over)).await;
         true
     }
 }

@@ -103,6 +103,11 @@ impl Wire {
             .user_agent(agent)
             .redirect(Policy::none())
             .referer(false)
+            // Off anyway, unless another crate of the program turns the features on.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
             .connect_timeout(self.settings.connect_timeout)
             .pool_max_idle_per_host(IDLE_MAX)
             .pool_idle_timeout(IDLE_FOR);

@@ -95,10 +95,10 @@ impl Tree<'_> {
                 (false, true) => '✓',
                 (false, false) => '✗',
             };
-            let described = describe(edge.kind, &edge.descriptor, found.is_some());
+            let child = self.looked.verified.as_ref().and_then(|verified| verified.manifest(digest));
+            let described = describe(edge.kind, child.map(|child| child.kind), &edge.descriptor, found.is_some());
             let told = found.or_else(|| skipped.then(|| "  not looked at".to_owned())).unwrap_or_default();
             self.lines.push(format!("{indent}{branch}{mark} {described}{told}"));
-            let child = self.looked.verified.as_ref().and_then(|verified| verified.manifest(digest));
             if let Some(child) = child.filter(|_| !skipped) {
                 // A manifest on several paths is drawn again only where something below it is wrong.
                 if self.drawn.insert(digest.clone()) || mark == '✗' {
@@ -154,7 +154,7 @@ fn told(finding: &Finding) -> String {
     format!("{}{status}{detail}", finding.kind)
 }
 
-fn describe(kind: EdgeKind, descriptor: &Descriptor, whole_digest: bool) -> String {
+fn describe(kind: EdgeKind, child: Option<ManifestKind>, descriptor: &Descriptor, whole_digest: bool) -> String {
     let digest = descriptor.digest.as_str();
     let shown = if whole_digest { digest } else { digest.get(..19).unwrap_or(digest) };
     let size = BinaryBytes(descriptor.size);

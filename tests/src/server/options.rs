@@ -14,7 +14,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// A configuration file: then `--config` instead of `--dev`.
     pub config: Option<PathBuf>,
-    /// Variables of the environment, such as `MCR_FAULTS`.
+    /// Variables of the environment, such as `MCR_FAULTS`. Without `MCR_PROBE_SCHEDULE` the server does not probe
+    /// itself.
     pub environment: Vec<(String, String)>,
     /// Further arguments.
     pub arguments: Vec<String>,
@@ -68,6 +69,8 @@ impl Options {
             command.args(self.anonymous.then_some("--anonymous"));
         }
         command.args(&self.arguments);
+        // A server that looks at itself meets damage before the test does: suites that want it say so.
+        command.env("MCR_PROBE_SCHEDULE", "off");
         let variables = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(variables);
         command
