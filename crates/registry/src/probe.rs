@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use mcr_access::{Catalog, GlobalPermit};
 use mcr_metadata::{
-    BrokenTag, OpenFinding, PROBE_BATCH, ProbeFinding, ProbeRun, ProbeState, ProbedTag, RecordProbeRun,
+    BrokenTag, OpenFinding, PROBE_BATCH, Page, ProbeFinding, ProbeRun, ProbeState, ProbedTag, RecordProbeRun,
     RecordProbedTags, TagPage, TagQuery,
 };
 use mcr_oci::Finding;
 
 use crate::error::Error;
+use crate::list::MAX_PAGE;
 use crate::registry::Registry;
 
 /// Findings of each source that one report lists at most.
@@ -73,6 +74,20 @@ impl Registry {
     pub async fn probe_findings(&self, limit: usize) -> Result<Vec<ProbeFinding>, Error> {
         let metadata = Arc::clone(&self.parts.metadata);
         Ok(self.parts.blocking.run(move || metadata.probe_findings(limit)).await??)
+    }
+
+    /// The repositories that the database lists after `last`, a page at a time, also while the blob volume is away:
+    /// what there is, whatever can be served of it.
+    ///
+    /// # Errors
+    /// Inability only.
+    pub async fn listed_repositories(
+        &self,
+        _permit: &GlobalPermit<Catalog>,
+        last: Option<String>,
+    ) -> Result<Page, Error> {
+        let metadata = Arc::clone(&self.parts.metadata);
+        Ok(self.parts.blocking.run(move || metadata.catalog(last.as_deref(), MAX_PAGE)).await??)
     }
 
     /// A page of every tag, with what the probe knows of it.

@@ -25,29 +25,29 @@ impl Rows<'_> {
     /// The database could not be read.
     pub(super) async fn repositories(&self) -> Result<usize, String> {
         let mut count = 0;
+        self.each_page(|names| count += names.len()).await?;
+        Ok(count)
+    }
+
+    async fn each_page(&self, mut take: impl FnMut(Vec<String>) + Send) -> Result<(), String> {
         let mut last = None;
         loop {
-            let page = self.registry.catalog(self.permit, last, None).await.map_err(|error| error.to_string())?;
-            count += page.names.len();
-            match page.next {
+            let page = self.registry.listed_repositories(self.permit, last).await.map_err(|error| error.to_string())?;
+            take(page.names);
+            match page.cursor {
                 Some(next) => last = Some(next),
-                None => return Ok(count),
+                None => return Ok(()),
             }
         }
     }
 
     async fn add_repositories(&self, seen: &Seen, names: &mut Names) -> Result<(), String> {
-        let mut last = None;
-        loop {
-            let page = self.registry.catalog(self.permit, last, None).await.map_err(|error| error.to_string())?;
-            for name in page.names.into_iter().filter(|name| !seen.has_repository(name)) {
+        self.each_page(|page| {
+            for name in page.into_iter().filter(|name| !seen.has_repository(name)) {
                 names.entry(name).or_default();
             }
-            match page.next {
-                Some(next) => last = Some(next),
-                None => return Ok(()),
-            }
-        }
+        })
+        .await
     }
 
     async fn add_tags(&self, seen: &Seen, names: &mut Names) -> Result<(), String> {

@@ -1,13 +1,21 @@
 //! Tests of what the probe shows: nothing before it knows, the last complete run after a restart.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mcr_blobs::Disk;
 use mcr_metadata::{ProbedTag, TagState};
 use mcr_oci::{Finding, FindingKind};
 use mcr_registry::{Paths, ProbeRecord, Settings};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use super::*;
+use crate::http::connection::Limits;
+use crate::http::edge::Edge;
+use crate::http::listener::{Listening, accept, bind};
 
 const NOW_MS: i64 = 1_795_267_496_000;
 
@@ -109,6 +117,69 @@ async fn a_probe_that_is_off_shows_nothing_old() {
     probe.restore(&registry).await;
     assert_eq!(text(&probe), "");
     assert_eq!((probe.schedule(), probe.next_run_ms()), (None, None));
+    registry.close().await;
+}
+
+/// A listener over `registry` on loopback, where everybody is admin or nobody gets in.
+async fn listen(registry: &Registry, gate: mcr_access::Gate) -> (std::net::SocketAddr, Arc<Edge>) {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let edge = Arc::new(Edge {
+        registry: registry.clone(),
+        gate,
+        metrics: crate::metrics::Metrics::new().unwrap(),
+        probe: Arc::new(configured(Some("0 0 1 1 *"))),
+        read_timeout: Duration::from_secs(5),
+        metrics_here: true,
+        tasks: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+        id_prefix: String::new(),
+    });
+    let limits = Limits { head: Duration::from_secs(5), idle: Duration::from_secs(5), write: None };
+    let address = listener.local_addr().unwrap();
+    edge.tasks.spawn(accept(listener, Listening { edge: Arc::clone(&edge), tls: None, limits }));
+    (address, edge)
+}
+
+async fn ask(address: std::net::SocketAddr, method: &str, path: &str, token: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_probes_account_reads_and_lists_at_every_gate_and_does_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let nobody = Arc::new(Credential::draw().unwrap());
+    for gate in [mcr_access::Gate::open(), mcr_access::Gate::admin(nobody)] {
+        let credential = Arc::new(Credential::draw().unwrap());
+        let token = credential.token();
+        let (address, edge) = listen(&registry, gate.with_probe(credential)).await;
+        let digest = mcr_oci::Digest::sha256(b"x");
+        for (method, path, status) in [
+            ("GET", "/v2/".to_owned(), "200"),
+            ("GET", "/v2/_catalog?proxy=true".to_owned(), "200"),
+            ("GET", "/v1/integrity".to_owned(), "200"),
+            ("GET", "/v2/a/tags/list".to_owned(), "404"),
+            ("HEAD", format!("/v2/a/blobs/{digest}"), "404"),
+            ("POST", "/v2/a/blobs/uploads/".to_owned(), "403"),
+            ("POST", format!("/v2/a/blobs/uploads/?mount={digest}&from=b"), "403"),
+            ("PUT", "/v2/a/manifests/v1".to_owned(), "403"),
+            ("DELETE", "/v2/a/manifests/v1".to_owned(), "403"),
+            ("DELETE", format!("/v2/a/blobs/{digest}"), "403"),
+        ] {
+            let answer = ask(address, method, &path, &token).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
+        }
+        let guessed = ask(address, "GET", "/v2/_catalog", &mcr_access::probe_bearer("guess")).await;
+        assert!(guessed.starts_with("HTTP/1.1 401 "), "{guessed}");
+        edge.stopping.cancel();
+    }
     registry.close().await;
 }
 
