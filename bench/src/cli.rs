@@ -12,7 +12,9 @@ use crate::{
     host,
     rows::{Amounts, Row},
     run::Plan,
+    scan_tree::ScanTree,
     servers::{Kind, Programs, Transport},
+    tools::Tools,
 };
 
 /// Where `bench/setup.sh` puts what no distribution packages.
@@ -25,7 +27,8 @@ const TOOLS: &str = ".tools/bin";
     after_help = "Examples:\n  mcr-bench run --json results.json --markdown docs/benchmarks.md\n  \
                   mcr-bench run --plain --only manifest --only blob1m --pairs 3 --seconds 2\n  \
                   mcr-bench run --servers distribution,nginx --only blob64m --tls\n  \
-                  mcr-bench render results.json --markdown docs/benchmarks.md"
+                  mcr-bench render results.json --markdown docs/benchmarks.md\n  \
+                  mcr-bench tools --only probe --rounds 3\n  mcr-bench scan-tree --indexes 10000 --repositories 100 target/scan-tree"
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -40,6 +43,10 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Show a results file again, without measuring.
     Render(Render),
+    /// Measure the tools at scale, print the table, and keep it where asked.
+    Tools(Tools),
+    /// Write a distribution tree of any size, for measuring scans of it.
+    ScanTree(ScanTree),
 }
 
 /// Options of `run`.
@@ -152,7 +159,7 @@ impl Run {
 }
 
 /// The absolute path of a program: the one given, else the first in our tools, PATH and /usr/sbin.
-fn find(given: Option<&Path>, program: &'static str, flag: &'static str) -> Result<PathBuf, Error> {
+pub(crate) fn find(given: Option<&Path>, program: &'static str, flag: &'static str) -> Result<PathBuf, Error> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut directories = vec![PathBuf::from(TOOLS)];
     directories.extend(env::split_paths(&path));

@@ -23,9 +23,11 @@ mod report;
 mod results;
 mod rows;
 mod run;
+mod scan_tree;
 mod servers;
 mod stats;
 mod tls;
+mod tools;
 mod versions;
 mod wrk;
 
@@ -33,6 +35,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(options) => measure(&options),
         Command::Render(options) => render(&options),
+        Command::Tools(options) => tools::run(&options),
+        Command::ScanTree(options) => scan_tree::run(&options).map(|grown| {
+            println!("{} indexes, {} images, {} links", grown.indexes, grown.images, grown.links);
+        }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
