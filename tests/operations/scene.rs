@@ -1,0 +1,79 @@
+//! Registries with content, and the incidents done to them; never what anybody makes of it.
+
+use mcr_tests::process;
+use mcr_tests::{Client, Index, Random, Server, damage, layout, push};
+
+use crate::probe::mcrctl;
+use crate::registry2::Registry2;
+
+/// The repository all scenes are about.
+pub(crate) const REPOSITORY: &str = "infra/ci";
+/// Its tag.
+pub(crate) const TAG: &str = "latest";
+
+/// Pushes an index with two real images.
+pub(crate) fn sound_image(client: &Client) -> Index {
+    let index = layout::real_index();
+    push::index(client, REPOSITORY, TAG, &index);
+    index
+}
+
+/// Pushes a small index under another name.
+pub(crate) fn another_image(client: &Client, repository: &str, seed: u64) -> Index {
+    let index = Index::random(&mut Random::new(seed), 500);
+    push::index(client, repository, "v1", &index);
+    index
+}
+
+/// Incident 2 done to a new image.
+pub(crate) fn orphan_index(registry: &Registry2) -> Index {
+    let index = sound_image(&registry.client());
+    unlink_children(registry, &index);
+    index
+}
+
+/// Incident 2: the children's revision links go, their bytes stay.
+pub(crate) fn unlink_children(registry: &Registry2, index: &Index) {
+    for image in &index.images {
+        let hex = image.digest().hex();
+        let link = registry.repository(REPOSITORY).join("_manifests/revisions/sha256").join(hex);
+        std::fs::remove_dir_all(link).unwrap();
+    }
+}
+
+/// Incident 3: the bytes of a layer are emptied under the registry.
+pub(crate) fn empty_layer(registry: &Registry2, index: &Index) -> String {
+    let hex = index.images[0].layers[0].digest.hex().to_owned();
+    let file = registry.blob(&hex);
+    assert!(file.is_file(), "{}", file.display());
+    std::fs::write(file, b"").unwrap();
+    hex
+}
+
+/// Cuts one blob under our own server and reads it, so that it is put into quarantine.
+pub(crate) fn quarantine_one(server: &Server) -> Index {
+    let index = another_image(&server.client(), "damaged", 71);
+    let layer = &index.images[0].layers[0].digest;
+    damage::truncate(server.data(), layer, 10);
+    let _ = server.client().get(&format!("/v2/damaged/blobs/{layer}")).expect(404);
+    index
+}
+
+/// A layer's link with no bytes behind it, in a repository of its own that has no tag; returns the digest.
+pub(crate) fn orphan_link(registry: &Registry2) -> String {
+    let blob = mcr_tests::Blob::new("collected");
+    push::blob(&registry.client(), "leftover", &blob);
+    std::fs::remove_dir_all(registry.blob(blob.digest.hex()).parent().unwrap()).unwrap();
+    blob.digest.to_string()
+}
+
+/// What a scan of the registry's tree writes for Prometheus.
+pub(crate) fn scan_textfile(registry: &Registry2) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("registry.prom");
+    let mut command = mcrctl();
+    command.arg("scan").arg(registry.storage()).arg("--textfile").arg(&file);
+    let output = process::run(&mut command);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    std::fs::read_to_string(file).unwrap()
+}
