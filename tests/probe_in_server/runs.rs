@@ -38,7 +38,7 @@ fn runs_never_overlap_however_often_they_are_due() {
     assert!(took > 1_000, "the schedule comes faster than a run ends: {took} ms");
     // Newest first.
     for pair in history(&shown).windows(2) {
-        let [later, earlier] = pair else { unreachable!() };
+        let (later, earlier) = (&pair[0], &pair[1]);
         assert!(later["started_at"].as_str() >= earlier["ended_at"].as_str(), "{earlier:#}\n{later:#}");
     }
 }
