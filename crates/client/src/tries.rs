@@ -102,7 +102,7 @@ impl Tries {
             Failure::Reset { reason } => match SHORT_PAUSES.get(self.resets) {
                 Some(pause) => {
                     self.resets = self.resets.saturating_add(1);
-                    sleep(*pause).await;
+                    sleep((*pause).min(self.over)).await;
                 }
                 None => self.broken(None, reason).await?,
             },

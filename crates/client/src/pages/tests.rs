@@ -152,3 +152,17 @@ fn a_list_goes_on_where_it_began() {
         assert!(to(page, target).is_err(), "{target}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_link_makes_it_panic(value in "[ -~]{0,100}", sloppy in r#"(<|>|;|,|rel=|"|next|/v2/x| ){0,30}"#) {
+        for text in [value, sloppy] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, reqwest::header::HeaderValue::from_str(&text).unwrap());
+            let page = Url::parse("https://r.example/v2/").unwrap();
+            if let Some(Ok(next)) = following(&headers).map(|target| resolve(&page, &target)) {
+                proptest::prop_assert_eq!(next.origin(), page.origin());
+            }
+        }
+    }
+}

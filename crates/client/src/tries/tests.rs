@@ -92,3 +92,14 @@ async fn an_early_end_is_asked_for_again_at_once() {
     assert!(!tries.once_more().await);
     assert!(start.elapsed() < Duration::from_secs(2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_resets_are_forgiven_and_then_count() {
+    let reset = || Failure::Reset { reason: "reset".to_owned() };
+    let (mut tries, start) = (tries(3), Instant::now());
+    for _ in 0..4 {
+        tries.again(reset()).await.unwrap();
+    }
+    assert!(start.elapsed() >= Duration::from_millis(11_200), "{:?}", start.elapsed());
+    assert!(matches!(tries.again(reset()).await, Err(Error::Failing { status: None, attempts: 3, .. })));
+}

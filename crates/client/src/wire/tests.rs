@@ -151,12 +151,13 @@ async fn an_unknown_name_is_told_as_one() {
 
 #[tokio::test]
 async fn a_silent_server_and_one_that_breaks_off_fail_as_often_as_they_are_asked() {
-    for steps in [vec![Step::Wait(Duration::from_secs(20))], vec![Step::Reset], vec![Step::Close]] {
-        let server = Server::start(move |_| steps.clone()).await;
+    // A network that flaps is forgiven twice before it counts.
+    for (step, requests) in [(Step::Wait(Duration::from_secs(20)), 3), (Step::Reset, 5), (Step::Close, 5)] {
+        let server = Server::start(move |_| vec![step.clone()]).await;
         let error = ask_tail(&server).await.unwrap_err();
         let Error::Failing { status: None, attempts: 3, over, .. } = &error else { panic!("{error:?}") };
         assert!(*over >= Duration::from_millis(100));
-        assert_eq!(server.requests().len(), 3);
+        assert_eq!(server.requests().len(), requests);
     }
 }
 
@@ -183,4 +184,32 @@ fn this_machine_is_known_by_its_names() {
     for (url, expected) in cases {
         assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
     }
+}
+
+#[test]
+fn this_machine_is_asked_without_the_proxies_of_the_environment() {
+    // In a process of its own: the environment belongs to all tests of this one.
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "wire::tests::asks_this_machine", "--nocapture"]).env("PROXY_CHILD", "1");
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        // Nobody listens on port 1.
+        command.env(name, "http://127.0.0.1:1");
+    }
+    let output = command.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("near: Ok(())"), "{text}");
+    assert!(text.contains("far: refused by the proxy"), "{text}");
+}
+
+/// Does nothing unless the test above starts it.
+#[tokio::test]
+async fn asks_this_machine() {
+    if std::env::var_os("PROXY_CHILD").is_none() {
+        return;
+    }
+    let server = Server::start(|_| reply(200, &[], "{}")).await;
+    println!("\nnear: {:?}", server.client(Login::Anonymous).ping().await);
+    // An address of documentation, which nobody has: only a proxy would refuse it.
+    let far = Client::new(quick("http://192.0.2.1/", Login::Anonymous)).unwrap().ping().await.unwrap_err();
+    println!("\nfar: {}", if far.to_string().contains("refused") { "refused by the proxy" } else { "went past it" });
 }
