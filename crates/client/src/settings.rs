@@ -26,6 +26,8 @@ pub struct Settings {
     pub attempts: u32,
     /// Those tries are spread over at least this long (early ends excepted: they are tried again at once).
     pub attempts_over: Duration,
+    /// Never through a proxy that the environment names; loopback never is.
+    pub direct: bool,
 }
 
 impl Settings {
@@ -41,6 +43,7 @@ impl Settings {
             silence: Duration::from_secs(20),
             attempts: 3,
             attempts_over: Duration::from_secs(10),
+            direct: false,
         }
     }
 }

@@ -116,6 +116,8 @@ impl Runner {
         let base = Url::parse(&format!("{scheme}://{}/", reachable(self.target.address)));
         let mut settings = Settings::new(base.map_err(|error| error.to_string())?);
         settings.trust = leaf.map_or(Trust::System, Trust::Pinned);
+        // It is this machine, whatever address it has: a proxy for what is outside would be in between.
+        settings.direct = true;
         settings.login = Login::Token(self.credential.token());
         settings.user_agent = concat!("mcr-probe/", env!("CARGO_PKG_VERSION")).to_owned();
         Client::new(settings).map_err(|error| error.to_string())
