@@ -187,10 +187,12 @@ impl Tree {
     /// nothing from a fifo, a socket or a terminal, but is an error there.
     pub(crate) fn read_few(&self, at: &Directory, name: &[u8], buffer: &mut [u8]) -> Answer<usize> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let read = self.open_beneath(at, name, flags).and_then(|fd| loop {
-            match rustix::io::pread(&fd, &mut *buffer, 0) {
-                Err(Errno::INTR) => {}
-                done => break done,
+        let read = self.open_beneath(at, name, flags).and_then(|fd| {
+            loop {
+                match rustix::io::pread(&fd, &mut *buffer, 0) {
+                    Err(Errno::INTR) => {}
+                    done => break done,
+                }
             }
         });
         match read {

@@ -11,6 +11,8 @@ mod judge;
 mod key;
 mod kind;
 mod layout;
+mod mcr;
+mod oci_layout;
 mod pool;
 mod report;
 mod scan;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use mcr_oci::Finding;
 
-use crate::distribution;
 use crate::error::ScanError;
 use crate::kind::{Judged, Kind};
 use crate::layout::{self, Found, Layout};
 use crate::report::{Information, MAX_LISTED, Registry, Repaired, Report, Scanned};
 use crate::settings::{Settings, Watch};
+use crate::{distribution, mcr, oci_layout};
 
 /// Looks and repairs in turn; each round mends one more level of nested indexes.
 const ROUNDS_MAX: usize = 8;
@@ -54,7 +54,8 @@ fn registry(found: &Found, settings: &Settings, watch: &dyn Watch) -> Result<Reg
     let judged = settings.kinds.judge(&found.name, found.has_proxy_state);
     let (part, repaired) = match found.layout {
         Layout::Distribution => of_distribution(found, &judged, settings, watch)?,
-        Layout::Mcr | Layout::OciLayout => (Part::default(), Vec::new()),
+        Layout::Mcr => (mcr::scan(found, &judged, settings, watch)?, Vec::new()),
+        Layout::OciLayout => (oci_layout::scan(found, &judged, settings, watch)?, Vec::new()),
     };
     let Part { mut findings, scanned, mut information } = part;
     information.findings_not_listed = findings.len().saturating_sub(MAX_LISTED) as u64;

@@ -70,6 +70,18 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a database that nobody has open, without a lock and without a file beside it.
+///
+/// # Errors
+/// Whatever the files answer.
+pub(crate) fn open_immutable(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(immutable_uri(path)?, flags)?;
+    set_up(&connection, READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
 /// Makes the file, for its owner alone; says whether it was not there.
 ///
 /// SQLite gives its `-wal` and `-shm` the mode of this file.

@@ -22,6 +22,7 @@ mod migrate;
 mod probe;
 mod probe_list;
 mod probe_rows;
+mod read_only;
 mod readers;
 mod references;
 mod referrers;
@@ -53,6 +54,7 @@ pub use probe_rows::{
     BrokenTag, ProbeFinding, ProbeRun, ProbeState, ProbedTag, RecordProbeRun, RecordProbedTags, TagPage, TagQuery,
     TagReport, TagState,
 };
+pub use read_only::{ReadOnly, StoredBlob, StoredManifest};
 pub use requests::{
     CommitManifest, CommitOutcome, Content, DeleteBlob, DeleteManifest, DeleteOutcome, DeleteTag, Holder, MountBlob,
     RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagGuard,
