@@ -7,6 +7,7 @@ mod rows;
 mod run;
 mod runner;
 mod seen;
+mod settle;
 
 use std::time::Duration;
 

@@ -1,11 +1,14 @@
 //! What the database lists, a page at a time; never what the listener shows.
 
+use std::collections::{BTreeSet, HashMap};
+
 use mcr_access::{Catalog, GlobalPermit};
 use mcr_metadata::TagQuery;
 use mcr_registry::Registry;
 
 use super::compare::{Database, Names};
 use super::seen::Seen;
+use super::settle::Standing;
 
 /// Tags of one page.
 const PAGE: usize = 10_000;
@@ -27,6 +30,32 @@ impl Rows<'_> {
         let mut count = 0;
         self.each_page(|names| count += names.len()).await?;
         Ok(count)
+    }
+
+    /// How the tags of these repositories stand now.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub(super) async fn standing(&self, repositories: BTreeSet<String>) -> Result<Standing, String> {
+        let mut listed = BTreeSet::new();
+        self.each_page(|names| listed.extend(names)).await?;
+        let mut standing = Standing::new();
+        for repository in repositories.intersection(&listed) {
+            let mut tags = HashMap::new();
+            let repository_only = Some(repository.clone());
+            let mut query = TagQuery { limit: PAGE, repository: repository_only, ..TagQuery::default() };
+            loop {
+                let page = self.registry.tag_reports(self.permit, query.clone()).await;
+                let page = page.map_err(|error| error.to_string())?;
+                tags.extend(page.tags.into_iter().map(|tag| (tag.tag, tag.moved_at_ms)));
+                match page.next {
+                    Some(next) => query.last = Some(next),
+                    None => break,
+                }
+            }
+            standing.insert(repository.clone(), tags);
+        }
+        Ok(standing)
     }
 
     async fn each_page(&self, mut take: impl FnMut(Vec<String>) + Send) -> Result<(), String> {

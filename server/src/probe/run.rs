@@ -14,6 +14,7 @@ use super::compare;
 use super::listener::Wire;
 use super::rows::Rows;
 use super::seen::Collector;
+use super::settle::{in_question, settle};
 
 /// What the catalog is asked for beyond a page size: repositories of pull-through caches too.
 pub(super) const CATALOG_QUERY: &str = "proxy=true";
@@ -63,6 +64,10 @@ impl Walk<'_> {
             Err(failure) => return Err(failed(&rows, listed, &failure).await),
         };
         let mut seen = collector.into_seen();
+        if !run.findings.is_empty() {
+            let standing = rows.standing(in_question(&run)).await.map_err(|reason| of_database(&reason))?;
+            settle(&mut run, &mut seen, &standing, before_ms);
+        }
         let hidden = compare::unseen(&rows, &Wire(self.client), &mut seen).await;
         let hidden = hidden.map_err(|reason| Incomplete {
             reason: format!("what was shown could not be compared with the database: {reason}"),

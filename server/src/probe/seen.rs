@@ -47,6 +47,13 @@ impl Seen {
         }
     }
 
+    /// Takes a tag out again.
+    pub(super) fn forget(&mut self, repository: &str, tag: &str) {
+        if let Some(tags) = self.repositories.get_mut(repository) {
+            tags.remove(tag);
+        }
+    }
+
     /// The tags as rows.
     pub(super) fn into_rows(self) -> Vec<ProbedTag> {
         let mut rows = Vec::new();
