@@ -21,6 +21,7 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// Options that stand before or after any command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The registry: a URL, or HOST[:PORT] over HTTPS
     #[arg(long, alias = "server", global = true, value_name = "URL", env = "MCR_ADDR", hide_env_values = true)]
