@@ -50,6 +50,28 @@ impl<T> Answer<T> {
         }
     }
 
+    /// The same answer, borrowed.
+    pub(crate) const fn as_ref(&self) -> Answer<&T> {
+        match self {
+            Self::There(value) => Answer::There(value),
+            Self::Absent => Answer::Absent,
+            Self::Odd(what) => Answer::Odd(what),
+            Self::Failed(error) => Answer::Failed(*error),
+            Self::Outside => Answer::Outside,
+        }
+    }
+
+    /// The answer of a further look, where this is there.
+    pub(crate) fn and_then<U>(self, further: impl FnOnce(T) -> Answer<U>) -> Answer<U> {
+        match self {
+            Self::There(value) => further(value),
+            Self::Absent => Answer::Absent,
+            Self::Odd(what) => Answer::Odd(what),
+            Self::Failed(error) => Answer::Failed(error),
+            Self::Outside => Answer::Outside,
+        }
+    }
+
     /// What is there, if it is.
     pub(crate) fn there(self) -> Option<T> {
         match self {

@@ -21,8 +21,9 @@ pub(crate) fn wait_for(mut done: impl FnMut() -> bool) {
 fn pull_platform(cache: &Registry, repository: &str, index: &Index) {
     let client = cache.client();
     let child = &index.images[0];
-    let _ = client.get(&format!("/v2/{repository}/manifests/v1")).expect(200);
-    let _ = client.get(&format!("/v2/{repository}/manifests/{}", child.digest())).expect(200);
+    for reference in ["v1", child.digest().as_str()] {
+        let _ = cache.manifest(repository, reference).expect(200);
+    }
     for blob in child.blobs() {
         let _ = client.get(&format!("/v2/{repository}/blobs/{}", blob.digest)).expect(200);
     }

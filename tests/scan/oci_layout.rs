@@ -19,7 +19,7 @@ fn copied(home: &Path) -> (PathBuf, Index) {
     push::index(&registry.client(), "app", "v1", &index);
     let layout = home.join("layout");
     let mut skopeo = tools::command("skopeo");
-    skopeo.args(["--insecure-policy", "copy", "--all", "--src-tls-verify=false"]);
+    skopeo.args(["--insecure-policy", "copy", "--all", "--preserve-digests", "--src-tls-verify=false"]);
     skopeo.arg(format!("docker://{}/app:v1", registry.client().address()));
     let _ = process::run(skopeo.arg(format!("oci:{}:v1", layout.display()))).ok();
     (layout, index)

@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use mcr_oci::Digest;
+use mcr_oci::{Digest, media_type};
 use mcr_tests::process::{self, Daemon};
-use mcr_tests::{Client, tools};
+use mcr_tests::{Client, Response, tools};
 use tempfile::TempDir;
 
 /// A registry on a directory of its own.
@@ -67,6 +67,15 @@ impl Registry {
 
     pub(crate) fn client(&self) -> Client {
         Client::new(self.address, None)
+    }
+
+    /// `GET` of a manifest, as a client that knows every type asks for it.
+    pub(crate) fn manifest(&self, repository: &str, reference: &str) -> Response {
+        let accept =
+            [media_type::OCI_INDEX, media_type::OCI_MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
+        let client = self.client();
+        let request = client.request("GET", &format!("/v2/{repository}/manifests/{reference}"));
+        request.header("Accept", &accept.join(", ")).call()
     }
 
     /// The storage root.

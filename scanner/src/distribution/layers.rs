@@ -39,7 +39,7 @@ pub(crate) fn list(shared: &Shared<'_>, at: &Directory, jobs: usize) -> Layers {
         Layers { findings: unreachable.iter().map(|why| unlisted(at, why)).collect(), ..Layers::default() };
     let workers: Vec<usize> = (0..jobs.max(1)).collect();
     for algorithm in ALGORITHMS {
-        if directories.get(table(algorithm)).is_none_or(Option::is_none) {
+        if !matches!(directories.get(table(algorithm)), Some(Answer::There(_))) {
             continue;
         }
         let name = format!("_layers/{algorithm}");

@@ -108,6 +108,9 @@ fn list_revisions(repository: &mut Repository<'_>, at: &Directory, listing: &mut
     outcome.findings.extend(unreachable.iter().map(|why| layers::unlisted(at, why)));
     for algorithm in ALGORITHMS {
         let name = format!("_manifests/revisions/{algorithm}");
+        if !matches!(directories.get(table(algorithm)), Some(Answer::There(_))) {
+            continue;
+        }
         let mut known = Vec::new();
         let listed =
             listing.each(shared.tree, at, name.as_bytes(), |_, entry| match Key::of_hex(entry.name, algorithm) {

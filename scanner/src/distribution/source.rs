@@ -19,17 +19,23 @@ pub(crate) const GOOD: u8 = 1;
 pub(crate) const REACHED: u8 = 2;
 
 /// The links of one kind in one repository.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links {
     /// Their directories, one an algorithm.
-    pub(crate) directories: [Option<Directory>; 2],
+    pub(crate) directories: [Answer<Directory>; 2],
     /// What is known of them.
     pub(crate) tables: [Table; 2],
 }
 
+impl Default for Links {
+    fn default() -> Self {
+        Self { directories: [Answer::Absent, Answer::Absent], tables: Default::default() }
+    }
+}
+
 impl Links {
-    pub(crate) fn directory(&self, algorithm: Algorithm) -> Option<&Directory> {
-        self.directories.get(table(algorithm)).and_then(Option::as_ref)
+    fn directory(&self, algorithm: Algorithm) -> Answer<&Directory> {
+        self.directories.get(table(algorithm)).map_or(Answer::Absent, Answer::as_ref)
     }
 }
 
@@ -50,7 +56,11 @@ pub(crate) struct Repository<'a> {
 impl Repository<'_> {
     /// What the link of `digest` says now.
     fn link(&self, links: &Links, digest: &Digest) -> Link {
-        let Some(directory) = links.directory(digest.algorithm()) else { return Link::Absent };
+        let directory = match links.directory(digest.algorithm()) {
+            Answer::There(directory) => directory,
+            Answer::Absent | Answer::Odd(_) => return Link::Absent,
+            closed @ (Answer::Failed(_) | Answer::Outside) => return Link::Unreachable(closed.reason()),
+        };
         let link = links::read(self.shared.tree, directory, format!("{}/link", digest.hex()).as_bytes());
         if matches!(link, Link::Damaged(_)) {
             self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
@@ -90,10 +100,9 @@ impl Repository<'_> {
             Link::Unreachable(why) => return Look::Broken(unreachable_link(&why)),
         };
         self.shared.store.name(&target);
-        let Some(directory) = self.shared.store.directory(target.algorithm()) else {
-            return Look::Broken(Problem::new(FindingKind::ManifestMissing, "bytes gone; its revision link is there"));
-        };
-        let read = self.shared.tree.read(directory, data_name(&target).as_bytes(), MANIFEST_MAX);
+        let (tree, name) = (self.shared.tree, data_name(&target));
+        let directory = self.shared.store.directory(target.algorithm());
+        let read = directory.and_then(|directory| tree.read(directory, name.as_bytes(), MANIFEST_MAX));
         match read {
             Answer::There(Content::Bytes(bytes)) => {
                 Look::Whole(StoredManifest { media_type: None, bytes: Arc::from(bytes) })
@@ -166,17 +175,12 @@ impl Repository<'_> {
         shared: &Shared<'_>,
         at: &Directory,
         name: &str,
-    ) -> ([Option<Directory>; 2], Vec<String>) {
-        let mut unreachable = Vec::new();
-        let directories = ALGORITHMS.map(|algorithm| {
-            let name = format!("{name}/{algorithm}");
-            let opened = shared.tree.directory(at, name.as_bytes());
-            if matches!(opened, Answer::Failed(_) | Answer::Outside) {
-                unreachable.push(format!("{name}: {}", opened.reason()));
-            }
-            opened.there()
-        });
-        (directories, unreachable)
+    ) -> ([Answer<Directory>; 2], Option<String>) {
+        let directories =
+            ALGORITHMS.map(|algorithm| shared.tree.directory(at, format!("{name}/{algorithm}").as_bytes()));
+        let mut closed = directories.iter().filter(|opened| matches!(opened, Answer::Failed(_) | Answer::Outside));
+        let why = closed.next().map(|closed| format!("{name}: {}", closed.reason()));
+        (directories, why)
     }
 }
 

@@ -52,7 +52,7 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Store {
     shards: [Vec<Shard>; 2],
-    directories: [Option<Directory>; 2],
+    directories: [Answer<Directory>; 2],
     /// Files that no registry looks for.
     pub(crate) temporary: u64,
     /// Directories that could not be listed, and why.
@@ -88,12 +88,12 @@ impl Store {
             if let Answer::Failed(_) | Answer::Outside | Answer::Odd(_) = &listed {
                 found.unreachable.push(format!("{name}: {}", listed.reason()));
             }
-            listed.there()
+            listed
         });
         tasks.sort_by_key(|task| task.number);
         let found = Mutex::new(found);
         pool::each(jobs, &tasks, Listing::new, |listing, task| {
-            if let Some(directory) = directories.get(table(task.algorithm)).and_then(Option::as_ref) {
+            if let Some(Answer::There(directory)) = directories.get(table(task.algorithm)) {
                 list_shard(tree, directory, task, listing, &found);
             }
         });
@@ -133,17 +133,14 @@ impl Store {
         self.shard(table, key).is_some_and(|shard| shard.find(key).is_some_and(|at| shard.is_named(at)))
     }
 
-    /// The directory of an algorithm, where there is one.
-    pub(crate) fn directory(&self, algorithm: Algorithm) -> Option<&Directory> {
-        self.directories.get(table(algorithm)).and_then(Option::as_ref)
+    /// The directory of an algorithm.
+    pub(crate) fn directory(&self, algorithm: Algorithm) -> Answer<&Directory> {
+        self.directories.get(table(algorithm)).map_or(Answer::Absent, Answer::as_ref)
     }
 
     /// What the bytes of a digest are now, whatever was listed.
     pub(crate) fn look(&self, tree: &Tree, digest: &Digest) -> Answer<FileStat> {
-        match self.directory(digest.algorithm()) {
-            Some(directory) => tree.stat(directory, data_name(digest).as_bytes()),
-            None => Answer::Absent,
-        }
+        self.directory(digest.algorithm()).and_then(|directory| tree.stat(directory, data_name(digest).as_bytes()))
     }
 
     /// How many blobs there are, and their bytes.
