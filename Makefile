@@ -14,7 +14,7 @@ FUZZ_SECONDS_LONG ?= 60
 BENCH ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help build test test-long suites fuzz not-run setup vet lint fmt bench conformance devserver clean
+.PHONY: all help build test test-long suites fuzz not-run setup vet lint fmt bench bench-tools conformance devserver clean
 
 all: ## vet, lint, test, build
 # One after the other, whatever -j says: they wait for the same lock.
@@ -82,6 +82,12 @@ bench: ## side by side with other registries; writes docs/benchmarks.md
 	bench/setup.sh
 	$(CARGO) build $(CARGO_FLAGS) --profile dist -p mcr-server -p mcr-bench
 	$(TARGET)/dist/mcr-bench run --mcrsrv $(TARGET)/dist/mcrsrv --scratch $(TARGET) --json $(TARGET)/bench.json \
+		--markdown docs/benchmarks.md $(BENCH)
+
+bench-tools: ## verify, probe and scan at scale; writes docs/benchmarks.md
+	bench/setup.sh
+	$(CARGO) build $(CARGO_FLAGS) --profile dist -p mcr-server -p mcr-ctl -p mcr-bench
+	$(TARGET)/dist/mcr-bench tools --mcrsrv $(TARGET)/dist/mcrsrv --mcrctl $(TARGET)/dist/mcrctl --scratch $(TARGET) \
 		--markdown docs/benchmarks.md $(BENCH)
 
 clean: ## what builds and fuzz runs made; never ./srv
