@@ -123,11 +123,12 @@ fn watched_server(home: &std::path::Path) -> Server {
     let data = home.display();
     let text = format!(
         "[server]\nlisten_addr = \"{address}\"\n[database]\npath = \"{data}/mcr.db\"\n[storage]\nlayers_path = \
-         \"{data}/layers\"\nuploads_path = \"{data}/uploads\"\n[auth]\nmode = \"none\"\n[probe]\nschedule = \"* * * * * *\"\n"
+         \"{data}/layers\"\nuploads_path = \"{data}/uploads\"\n[auth]\nmode = \"none\"\n"
     );
     let file = home.join("mcr.toml");
     std::fs::write(&file, text).unwrap();
-    Server::with(Options { config: Some(file), data: Some(home.to_owned()), ..Options::default() })
+    let options = Options { config: Some(file), data: Some(home.to_owned()), ..Options::default() };
+    Server::with(options.env("MCR_PROBE_SCHEDULE", "* * * * * *"))
 }
 
 fn wait_figures(client: &Client, text: &str) {

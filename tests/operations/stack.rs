@@ -50,6 +50,8 @@ impl Stack {
         let mut command = tools::command("prometheus");
         command.arg(format!("--config.file={}", place("prometheus.yml")));
         command.arg(format!("--storage.tsdb.path={}", place("data")));
+        // An alert whose first message came too early, or whose text changed, is told again at once.
+        command.arg("--rules.alert.resend-delay=1s");
         command.arg(format!("--web.listen-address={prometheus}"));
         let second = Daemon::start(command.current_dir(home.path()), home.path().join("prometheus.log"));
 

@@ -30,7 +30,7 @@ pub(crate) fn manifest_integrity_failure(night: &mut Night) {
     registry.stop();
     registry.run();
     let _ = night.run("Push again");
-    says(&night.run("Verify"), &["sound: 1 index", "0 findings"]);
+    says(&night.run("Verify"), &["sound: 1 index", "no findings"]);
     stack.wait_clear("RegistryManifestIntegrityFailure");
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn catalog_inaccessible(night: &mut Night) {
     says(&night.run("First look"), &["it lists 0 repositories", "\"repositories\":[]", "No such file"]);
     let _ = std::fs::remove_dir_all(registry.storage());
     std::fs::rename(&away, registry.storage()).unwrap();
-    says(&night.run("Verify"), &["infra", "0 findings"]);
+    says(&night.run("Verify"), &["infra", "no findings"]);
 }
 
 pub(crate) fn scan_findings(night: &mut Night) {
@@ -84,6 +84,6 @@ pub(crate) fn scan_findings(night: &mut Night) {
     says(&said, &["manifest-unlinked", "bytes present", "link-orphan", &orphan, "tree manifest-unlinked 2"]);
     let _ = night.run("Links of manifests");
     let _ = night.run("Links of layers");
-    says(&night.run("Verify"), &["sound", "0 findings"]);
+    says(&night.run("Verify"), &["sound", "no findings"]);
     let _ = mcr_tests::pull::assert_whole(&registry.client(), REPOSITORY, TAG);
 }

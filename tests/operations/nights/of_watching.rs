@@ -29,16 +29,16 @@ pub(crate) fn integrity_probe_stale(night: &mut Night) {
     night.trust(&registry.certificate()).set("URL", registry.url());
     night.set("PROMETHEUS", stack.prometheus()).set("PROBE", format!("http://{address}"));
 
-    says(&night.run("First look"), &["job=\"registry-probe\"", "0 findings"]);
+    says(&night.run("First look"), &["job=\"registry-probe\"", "no findings"]);
     let probe = Probe::at(&registry, address);
     probe.wait_for("registry_manifest_integrity_last_run_timestamp");
     stack.wait_clear("RegistryIntegrityProbeStale");
     says(&night.run("Verify"), &["registry_manifest_integrity_last_run_timestamp ", "instance=\"registry.example\""]);
 }
 
-/// nginx before `registry`, which answers 429 for blobs as long as `limited`.
+/// nginx before `registry`, which answers 429 for the repository as long as `limited`.
 fn proxy(home: &Path, address: SocketAddr, registry: &Registry2, limited: bool) -> Daemon {
-    let blobs = if limited { "location ~ /blobs/ { return 429; }" } else { "" };
+    let blobs = if limited { "location /v2/infra/ { return 429; }" } else { "" };
     let place = home.display();
     let text = format!(
         "daemon off; pid {place}/pid; error_log stderr; events {{}}\nhttp {{ access_log off; \
@@ -71,7 +71,7 @@ pub(crate) fn integrity_undetermined(night: &mut Night) {
     says(&night.run("First look"), &["UNDETERMINED", "unreachable", "429"]);
     drop(limiting);
     let _open = proxy(home.path(), address, &registry, false);
-    says(&night.run("Verify"), &["sound: 1 index", "0 findings"]);
+    says(&night.run("Verify"), &["sound: 1 index", "no findings"]);
 }
 
 pub(crate) fn scan_stale(night: &mut Night) {
