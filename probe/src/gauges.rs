@@ -2,6 +2,7 @@
 
 mod read_back;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mcr_oci::FindingKind;
@@ -56,6 +57,8 @@ pub struct Gauges {
 #[derive(Debug)]
 pub struct Exposition {
     registry: Registry,
+    /// A reader sees the figures of one run, never half of the next one's.
+    whole: Mutex<()>,
     failures: GaugeVec,
     undetermined: GaugeVec,
     catalog: GaugeVec,
@@ -91,6 +94,7 @@ impl Exposition {
             last_run: gauge(LAST_RUN, "When the last complete run ended, Unix seconds.", &[])?,
             duration: gauge(DURATION, "How long the last complete run took.", &[])?,
             broken: gauge(BROKEN, "1 for every tag that cannot be pulled whole.", &["repository", "tag", "kind"])?,
+            whole: Mutex::new(()),
             registry,
         })
     }
@@ -98,6 +102,7 @@ impl Exposition {
     /// Shows the figures of a complete run, which also means that the catalog could be relied on.
     #[expect(clippy::cast_precision_loss, reason = "counts and times stay far below 2⁵³")]
     pub fn show(&self, gauges: &Gauges) {
+        let _whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
         let set = |gauge: &GaugeVec, value: f64| gauge.with_label_values::<&str>(&[]).set(value);
         set(&self.failures, gauges.failures as f64);
         set(&self.undetermined, gauges.undetermined as f64);
@@ -121,6 +126,7 @@ impl Exposition {
     /// The families, to be encoded together with others.
     #[must_use]
     pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        let _whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
         self.registry.gather()
     }
 

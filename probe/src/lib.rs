@@ -11,6 +11,7 @@ mod reference;
 mod repository;
 mod run;
 mod schedule;
+mod second_look;
 mod watch;
 mod wire;
 

@@ -67,6 +67,7 @@ pub(crate) async fn walk_repository(look: &Look<'_>, name: &str) -> Result<Walke
         look,
         memory: Memory::default(),
         forgotten_indexes: 0,
+        suspects: Vec::new(),
         walked: Walked::default(),
     };
     let mut pages = look.client.tags(&RepositoryName::clone(repository.wire.repository()));
@@ -85,6 +86,7 @@ pub(crate) async fn walk_repository(look: &Look<'_>, name: &str) -> Result<Walke
             break;
         }
     }
+    repository.second_look().await?;
     let mut walked = repository.walked;
     walked.indexes = repository.forgotten_indexes + repository.memory.indexes() as u64;
     look.watch.repository_done(name, walked.tags);
@@ -108,13 +110,23 @@ enum Enough {
     No,
 }
 
-struct Repository<'a> {
-    wire: Wire<'a>,
-    name: &'a str,
-    look: &'a Look<'a>,
-    memory: Memory,
+/// One repository under way.
+pub(crate) struct Repository<'a> {
+    pub(crate) wire: Wire<'a>,
+    pub(crate) name: &'a str,
+    pub(crate) look: &'a Look<'a>,
+    pub(crate) memory: Memory,
     forgotten_indexes: u64,
-    walked: Walked,
+    /// Tags that looked broken, to be looked at once more when all others are done.
+    pub(crate) suspects: Vec<Suspect>,
+    pub(crate) walked: Walked,
+}
+
+/// A tag that looked broken.
+pub(crate) struct Suspect {
+    pub(crate) tag: String,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Repository<'_> {
@@ -161,12 +173,7 @@ impl Repository<'_> {
     }
 
     async fn walk(&mut self, resolved: &[(&str, Resolved)]) -> Result<(), Gone> {
-        let options = Options {
-            jobs: self.look.jobs,
-            absence: self.look.kind.absence(),
-            limits: Limits { findings: FINDINGS_PER_TAG, ..Limits::default() },
-            ..Options::default()
-        };
+        let options = self.options();
         let mut roots: Vec<Root> = Vec::new();
         let mut at: HashMap<&Digest, usize> = HashMap::new();
         for (_, tag) in resolved {
@@ -181,9 +188,13 @@ impl Repository<'_> {
         for (tag, resolved) in resolved {
             let report = resolved.digest.as_ref().and_then(|digest| at.get(digest)).and_then(|at| reports.get(*at));
             let findings = findings(self.name, tag, resolved, report);
-            self.tell(tag, resolved.digest.as_ref(), &findings);
             self.walked.tags += 1;
-            self.walked.findings.extend(findings);
+            if TagState::of(&findings) == TagState::Broken {
+                let digest = resolved.digest.clone();
+                self.suspects.push(Suspect { tag: (*tag).to_owned(), digest, findings });
+            } else {
+                self.take(tag, resolved.digest.as_ref(), findings);
+            }
         }
         reports.iter().for_each(|report| self.memory.forget_sound(report));
         if self.memory.len() > MAX_REMEMBERED {
@@ -193,8 +204,18 @@ impl Repository<'_> {
         Ok(())
     }
 
-    fn tell(&self, tag: &str, digest: Option<&Digest>, findings: &[Finding]) {
-        let outcome = TagOutcome { repository: self.name, tag, digest, findings };
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            jobs: self.look.jobs,
+            absence: self.look.kind.absence(),
+            limits: Limits { findings: FINDINGS_PER_TAG, ..Limits::default() },
+            ..Options::default()
+        }
+    }
+
+    /// Tells what one tag came to, and keeps its findings.
+    pub(crate) fn take(&mut self, tag: &str, digest: Option<&Digest>, findings: Vec<Finding>) {
+        let outcome = TagOutcome { repository: self.name, tag, digest, findings: &findings };
         if outcome.state() != TagState::Sound {
             let first = findings.first();
             let kind = first.map(|finding| finding.kind.as_str()).unwrap_or_default();
@@ -210,11 +231,12 @@ impl Repository<'_> {
             );
         }
         self.look.watch.tag(&outcome);
+        self.walked.findings.extend(findings);
     }
 }
 
 /// The findings of one tag, each saying where it was met.
-fn findings(repository: &str, tag: &str, resolved: &Resolved, report: Option<&Report>) -> Vec<Finding> {
+pub(crate) fn findings(repository: &str, tag: &str, resolved: &Resolved, report: Option<&Report>) -> Vec<Finding> {
     let located =
         |finding: Finding| Finding { repository: Some(repository.to_owned()), tag: Some(tag.to_owned()), ..finding };
     match (&resolved.root, report) {
@@ -229,7 +251,7 @@ pub(crate) fn about_root(digest: Option<Digest>, problem: &Problem) -> Finding {
     Finding { digest, status: problem.status, detail: problem.detail.clone(), ..Finding::new(problem.kind) }
 }
 
-async fn resolve_listed(wire: &Wire<'_>, tag: &str) -> Result<Resolved, Gone> {
+pub(crate) async fn resolve_listed(wire: &Wire<'_>, tag: &str) -> Result<Resolved, Gone> {
     match Tag::parse(tag) {
         Ok(tag) => resolve(wire, &Reference::Tag(tag)).await,
         Err(error) => {

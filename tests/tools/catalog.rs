@@ -1,6 +1,8 @@
 //! Catalogs: those that lost their repositories, repositories without tags, globs and caches.
 
+use std::collections::HashSet;
 use std::fs;
+use std::sync::Mutex;
 
 use mcr_tests::distribution::{Distribution, Program};
 use mcr_tests::proxy::{Action, Proxy};
@@ -74,6 +76,39 @@ fn one_failing_tag_or_repository_never_ends_a_run() {
     assert_eq!((code, kinds), (1, ["manifest-missing", "unreachable", "unreachable"].map(str::to_owned).to_vec()));
     assert_eq!((&json["failures"], &json["undetermined"]), (&serde_json::json!(1), &serde_json::json!(2)));
     assert_eq!(json["checked"]["repositories"], 3);
+}
+
+#[test]
+fn tags_that_go_or_move_while_a_run_is_under_way_are_not_broken() {
+    let registry = Distribution::start(Program::Two);
+    let client = registry.client();
+    push_index(&client, "infra/ci", "latest", 1);
+    let lost = push_index(&client, "infra/old", "latest", 2);
+    let before = lost.images[0].manifest.bytes.clone();
+    fs::remove_file(registry.data(&lost.images[0].layers[0].digest)).unwrap();
+    fs::remove_dir_all(registry.repository("infra/old")).unwrap();
+    let seen: Mutex<HashSet<String>> = Mutex::default();
+    let proxy = Proxy::start(registry.address(), move |method, target, _| {
+        let first = seen.lock().unwrap().insert(format!("{method} {target}"));
+        let json = "Content-Type: application/json\r\n";
+        let oci = "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n";
+        match target {
+            // A tag that was deleted after it was listed.
+            _ if first && target.contains("/tags/list") => {
+                Action::status(200, json, "{\"tags\":[\"gone\",\"latest\"]}")
+            }
+            // A tag that was moved away from an image that then went.
+            _ if first && target.ends_with("/manifests/latest") => {
+                Action::status(200, oci, std::str::from_utf8(&before).unwrap())
+            }
+            _ => Action::Forward,
+        }
+    });
+    let (code, kinds, json) = judged(&["--addr", &proxy.url(), "probe"]);
+    assert_eq!((code, kinds), (0, vec![]), "{json:#}");
+    assert_eq!(json["checked"]["tags"], 1);
+    let asked = proxy.requests();
+    assert_eq!(asked.iter().filter(|request| request.ends_with("/manifests/latest")).count(), 2, "{asked:#?}");
 }
 
 #[test]

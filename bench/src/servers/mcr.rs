@@ -14,8 +14,8 @@ pub(super) fn start(program: &Path, setting: &Setting, data: &Path) -> Result<(P
     if setting.transport == Transport::Plain {
         arguments.push(Path::new("--plain-http"));
     }
-    // The peers log errors only, so it does too.
-    let environment = [("MCR_LOG_LEVEL", "error")];
+    // The peers log errors only, so it does too; and none of them looks at itself while it is measured.
+    let environment = [("MCR_LOG_LEVEL", "error"), ("MCR_PROBE_SCHEDULE", "off")];
     let mut process = Process::start("mcr", program, &arguments, &environment, &setting.directory)?;
     let address = process.wait_ready(|process| ready_address(&process.output()))?;
     Ok((process, address))
