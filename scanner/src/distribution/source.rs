@@ -131,9 +131,8 @@ impl Repository<'_> {
         let (table, key) = Key::of(digest);
         let state = self.layers.tables.get(table).and_then(|known| known.state(key));
         if state.is_some_and(|state| state & GOOD != 0)
-            && let Some(size) = self.shared.store.size(table, key)
+            && let Some(size) = self.shared.store.size_of_named(table, key)
         {
-            self.shared.store.name(digest);
             return Look::Whole(StoredBlob { size });
         }
         self.look_again(digest)
