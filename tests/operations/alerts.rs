@@ -11,19 +11,14 @@ use crate::registry2::Registry2;
 use crate::scene::{self, REPOSITORY, TAG};
 use crate::stack::{Stack, Targets};
 
-/// Only the probe is there.
-fn only(probe: &Probe) -> Targets {
-    Targets { server: ports::free(), probe: probe.address() }
-}
-
 #[test]
 fn an_orphan_index_fires_and_its_rebuild_clears() {
     let mut registry = Registry2::start();
     let _ = scene::another_image(&registry.client(), "app", 51);
     let index = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
-    let stack = Stack::watching(only(&probe));
-    probe.wait_for("registry_manifest_integrity_failures 0");
+    let stack = Stack::watching(Targets::probe(probe.address()));
+    stack.wait_for("registry_manifest_integrity_failures == 0");
     stack.evaluations(4);
     assert!(stack.alerts("RegistryManifestIntegrityFailure").is_empty(), "a sound registry is quiet");
 
@@ -58,8 +53,8 @@ fn a_registry_that_cannot_be_listed_is_not_called_broken() {
     let mut registry = Registry2::start();
     let _ = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
-    let stack = Stack::watching(only(&probe));
-    probe.wait_for("registry_manifest_integrity_failures 0");
+    let stack = Stack::watching(Targets::probe(probe.address()));
+    stack.wait_for("registry_manifest_integrity_failures == 0");
     stack.evaluations(2);
 
     registry.stop();
@@ -91,8 +86,8 @@ fn a_probe_that_dies_is_missed_once_and_its_return_clears() {
     let _ = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
     let address = probe.address();
-    let stack = Stack::watching(only(&probe));
-    probe.wait_for("registry_manifest_integrity_failures 0");
+    let stack = Stack::watching(Targets::probe(probe.address()));
+    stack.wait_for("registry_manifest_integrity_failures == 0");
     stack.evaluations(4);
     assert!(stack.alerts("RegistryIntegrityProbeStale").is_empty());
 
@@ -108,8 +103,7 @@ fn a_probe_that_dies_is_missed_once_and_its_return_clears() {
 
 #[test]
 fn where_no_probe_ever_was_its_absence_fires() {
-    let targets = Targets { server: ports::free(), probe: ports::free() };
-    let stack = Stack::watching(targets);
+    let stack = Stack::watching(Targets::none());
     let alert = stack.wait_firing("RegistryIntegrityProbeStale");
     assert!(alert["annotations"]["summary"].as_str().unwrap().starts_with("No integrity probe"), "{alert}");
     // And no registry answers: one alert for the one target.
@@ -145,7 +139,8 @@ fn a_restart_of_the_server_does_not_clear_what_fires() {
     let mut server = watched_server(home.path());
     let index = scene::sound_image(&server.client());
     wait_figures(&server.client(), "registry_manifest_integrity_tags_checked 1");
-    let stack = Stack::watching(Targets { server: server.client().address(), probe: ports::free() });
+    let stack = Stack::watching(Targets::server(server.client().address()));
+    stack.wait_for("registry_manifest_integrity_failures == 0");
     stack.evaluations(3);
     assert!(stack.alerts("RegistryManifestIntegrityFailure").is_empty());
 

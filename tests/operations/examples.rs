@@ -1,19 +1,22 @@
-//! The example configurations of Prometheus and Alertmanager, as their own programs read them; never running ones.
+//! The example configurations of Prometheus and Alertmanager, as their own programs read them; and what comes by a Pushgateway; never an alert.
 
 use std::path::Path;
 
-use mcr_tests::{process, tools};
+use mcr_tests::process::Daemon;
+use mcr_tests::{Client, process, tools};
+
+use crate::ports;
+use crate::probe::mcrctl;
+use crate::registry2::Registry2;
+use crate::scene;
+use crate::stack::{Stack, Targets, uncommented};
 
 /// A copy of `monitoring/` with what is commented out as a variant taken in.
 fn with_variants(home: &Path) {
     let monitoring = tools::repository_root().join("monitoring");
     for file in ["alerts.yml", "prometheus.yml", "alertmanager.yml"] {
         let text = std::fs::read_to_string(monitoring.join(file)).unwrap();
-        let lines: Vec<&str> = text
-            .lines()
-            .map(|line| line.strip_prefix('#').filter(|rest| rest.starts_with("  ")).unwrap_or(line))
-            .collect();
-        std::fs::write(home.join(file), lines.join("\n")).unwrap();
+        std::fs::write(home.join(file), uncommented(&text)).unwrap();
     }
 }
 
@@ -51,4 +54,28 @@ fn who_is_told_depends_on_the_severity() {
         let output = process::run(command.arg(format!("severity={severity}")).current_dir(&monitoring)).ok();
         assert_eq!(output.text().trim(), receiver, "{severity}");
     }
+}
+
+#[test]
+fn what_is_pushed_keeps_the_instance_it_was_given() {
+    let registry = Registry2::start();
+    let _ = scene::sound_image(&registry.client());
+    let home = tempfile::tempdir().unwrap();
+    let address = ports::free();
+    let mut command = tools::command("prometheus-pushgateway");
+    let mut gateway = Daemon::start(command.arg(format!("--web.listen-address={address}")), home.path().join("log"));
+    let client = Client::new(address, None);
+    gateway.wait_ready("the Pushgateway", || client.request("GET", "/-/ready").send().is_ok());
+
+    let place = format!("http://{address}");
+    let mut command = mcrctl();
+    command.args(["probe", "--once", "--addr", &registry.url(), "--pushgateway", &place]);
+    let _ = process::run(command.args(["--instance", "registry.example"])).ok();
+    let mut command = mcrctl();
+    let _ = process::run(command.arg("scan").arg(registry.storage()).args(["--pushgateway", &place])).ok();
+
+    let stack = Stack::watching(Targets { pushgateway: Some(address), ..Targets::none() });
+    stack.wait_for("registry_manifest_integrity_failures{instance=\"registry.example\"} == 0");
+    stack.wait_for("registry_scan_findings{registry=\"tree\",kind=\"link-orphan\"} == 0");
+    assert!(stack.query("{exported_instance!=\"\"}").is_empty(), "honor_labels");
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::ports;
 
 /// How long an alert may take to fire or to clear; with the shortened times it takes seconds.
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// What is scraped.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,25 @@ pub(crate) struct Targets {
     pub(crate) server: SocketAddr,
     /// `mcrctl probe --listen`, or a port where nothing is.
     pub(crate) probe: SocketAddr,
+    /// A Pushgateway: then the variants of the example are taken in.
+    pub(crate) pushgateway: Option<SocketAddr>,
+}
+
+impl Targets {
+    /// Nothing but a probe.
+    pub(crate) fn probe(probe: SocketAddr) -> Self {
+        Self { server: ports::free(), probe, pushgateway: None }
+    }
+
+    /// Nothing but a server.
+    pub(crate) fn server(server: SocketAddr) -> Self {
+        Self { server, probe: ports::free(), pushgateway: None }
+    }
+
+    /// Nothing at all.
+    pub(crate) fn none() -> Self {
+        Self::probe(ports::free())
+    }
 }
 
 /// Both programs.
@@ -84,6 +103,16 @@ impl Stack {
         answer["data"]["result"].as_array().unwrap().clone()
     }
 
+    /// Waits until `expression` has a result.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, expression: &str) {
+        let start = Instant::now();
+        while self.query(expression).is_empty() {
+            assert!(start.elapsed() < LIMIT, "nothing for {expression}; up: {:#?}", self.query("up"));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until the alert is in the Alertmanager; returns it.
     #[track_caller]
     pub(crate) fn wait_firing(&self, alert: &str) -> Value {
@@ -125,6 +154,12 @@ impl Stack {
     }
 }
 
+/// `text` with what is commented out as a variant taken in: lines that begin `#  `.
+pub(crate) fn uncommented(text: &str) -> String {
+    let variant = |line: &str| line.strip_prefix('#').filter(|rest| rest.starts_with("  ")).map(str::to_owned);
+    text.lines().map(|line| variant(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
 /// Exchanges `from`, which must be there, for `to`.
 #[track_caller]
 fn exchange(text: &str, from: &str, to: &str) -> String {
@@ -153,6 +188,9 @@ fn configure(home: &Path, targets: Targets, prometheus: SocketAddr, alertmanager
         ("127.0.0.1:9110", targets.probe),
     ] {
         config = exchange(&config, &format!("[{shipped}]"), &format!("[{here}]"));
+    }
+    if let Some(pushgateway) = targets.pushgateway {
+        config = uncommented(&exchange(&config, "[127.0.0.1:9091]", &format!("[{pushgateway}]")));
     }
     std::fs::write(home.join("prometheus.yml"), config).unwrap();
 

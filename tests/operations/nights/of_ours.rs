@@ -86,7 +86,7 @@ pub(crate) fn disk_filling(night: &mut Night) {
 
 /// A server with a login, and a reader who has logged in.
 fn secured(night: &mut Night) -> Server {
-    let server = Server::with(Options::secured());
+    let server = Server::with(Options::secured().env("MCR_PROBE_SCHEDULE", "* * * * * *"));
     night.trust(&server.certificate()).log_in(&server.authority(), "admin", server.password());
     night.set("REGISTRY", server.authority()).set("URL", server.url());
     night.set("REPOSITORY", REPOSITORY).set("TAG", TAG);
@@ -116,7 +116,16 @@ pub(crate) fn blob_quarantined(night: &mut Night) {
     damage::truncate(server.data(), layer, 100);
     let _ = server.client().get(&format!("/v2/{REPOSITORY}/blobs/{layer}")).expect(404);
 
-    says(&night.run("First look"), &["mcr_quarantined_blobs 1", "infra/ci:latest", layer.as_str()]);
+    let start = Instant::now();
+    while !server.client().get("/metrics").expect(200).text().contains("registry_manifest_integrity_broken_tag") {
+        assert!(start.elapsed() < Duration::from_secs(60), "the server's own probe sees it");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    says(
+        &night.run("First look"),
+        &["mcr_quarantined_blobs 1", "found while serving", "infra/ci:latest", layer.as_str()],
+    );
     let _ = night.run("Mend");
     says(&night.run("Verify"), &["sound: 1 index"]);
     assert_eq!(damage::quarantined(server.data()).len(), 1, "what was set aside stays");

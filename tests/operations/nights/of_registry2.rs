@@ -1,7 +1,6 @@
 //! Pages about a registry:2 whose storage is damaged; never one of ours.
 
 use crate::page::Night;
-use crate::ports;
 use crate::probe::Probe;
 use crate::registry2::Registry2;
 use crate::scene::{self, REPOSITORY, TAG};
@@ -14,7 +13,7 @@ pub(crate) fn manifest_integrity_failure(night: &mut Night) {
     let index = scene::sound_image(&registry.client());
     let hex = scene::empty_layer(&registry, &index);
     let probe = Probe::over(&registry);
-    let stack = Stack::watching(Targets { server: ports::free(), probe: probe.address() });
+    let stack = Stack::watching(Targets::probe(probe.address()));
     probe.wait_for("registry_manifest_integrity_broken_tag");
     let _ = stack.wait_firing("RegistryManifestIntegrityFailure");
     let build = built(night, &index);

@@ -21,8 +21,8 @@ pub(crate) fn integrity_probe_stale(night: &mut Night) {
     let _ = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
     let address = probe.address();
-    let stack = Stack::watching(Targets { server: ports::free(), probe: address });
-    probe.wait_for("registry_manifest_integrity_failures 0");
+    let stack = Stack::watching(Targets::probe(address));
+    stack.wait_for("registry_manifest_integrity_failures == 0");
     stack.evaluations(2);
     drop(probe);
     let _ = stack.wait_firing("RegistryIntegrityProbeStale");
@@ -103,7 +103,7 @@ pub(crate) fn low_cache_hit_rate(night: &mut Night) {
     let registry = Registry2::start();
     let index = scene::sound_image(&registry.client());
     // docker-registry stands in the place of the scraped server.
-    let stack = Stack::watching(Targets { server: registry.debug(), probe: ports::free() });
+    let stack = Stack::watching(Targets::server(registry.debug()));
     stack.evaluations(3);
     for image in &index.images {
         let _ = registry.client().head(&format!("/v2/{REPOSITORY}/blobs/{}", image.config.digest)).expect(200);
