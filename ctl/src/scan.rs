@@ -5,7 +5,8 @@ mod outlets;
 mod text;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Args, ValueEnum};
 use mcr_scanner::{KindRules, Layout, Report, ScanError, Settings};
@@ -101,10 +102,10 @@ pub(crate) fn run(global: &Global, command: &Scan) -> Result<Answer, Failure> {
     let outlets = outlets::Outlets::new(command.textfile.clone(), command.pushgateway.as_ref())?;
     let settings = settings(command)?;
     let started = Instant::now();
-    let watcher = Watcher::new(global);
-    let report = mcr_scanner::scan(&paths, &settings, &watcher);
+    let watcher = Arc::new(Watcher::new(global));
+    let report = within(global.timeout, paths, settings, &watcher);
     watcher.clear();
-    let report = report.map_err(|error| failure(&error))?;
+    let report = report?;
     let mut answer = Answer {
         text: text::text(&report, started.elapsed()),
         json: json(&report)?,
@@ -117,6 +118,34 @@ pub(crate) fn run(global: &Global, command: &Scan) -> Result<Answer, Failure> {
         }
     }
     Ok(answer)
+}
+
+/// Scans on a thread of its own where there is a limit: a disk that never answers cannot be interrupted, only left.
+/// Repairs are steps that each leave a whole tree, so that it may be left at any moment.
+fn within(
+    timeout: Option<Duration>,
+    paths: Vec<PathBuf>,
+    settings: Settings,
+    watcher: &Arc<Watcher>,
+) -> Result<Report, Failure> {
+    let Some(timeout) = timeout else {
+        return mcr_scanner::scan(&paths, &settings, watcher.as_ref()).map_err(|error| failure(&error));
+    };
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let watching = Arc::clone(watcher);
+    let scanning = std::thread::Builder::new().name("scan".to_owned()).spawn(move || {
+        // Nobody receives any more when the time is over; then there is nobody to tell.
+        let _ = sender.send(mcr_scanner::scan(&paths, &settings, watching.as_ref()));
+    });
+    scanning.map_err(|error| Failure::Undetermined(format!("no thread to scan on: {error}")))?;
+    match receiver.recv_timeout(timeout) {
+        Ok(report) => report.map_err(|error| failure(&error)),
+        Err(_) => {
+            let seconds = timeout.as_secs_f64();
+            let told = format!("could not be looked at whole within {seconds} s; try a longer --timeout");
+            Err(Failure::Undetermined(told))
+        }
+    }
 }
 
 fn settings(command: &Scan) -> Result<Settings, Failure> {

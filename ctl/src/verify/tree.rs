@@ -160,7 +160,14 @@ fn describe(kind: EdgeKind, child: Option<ManifestKind>, descriptor: &Descriptor
     let size = BinaryBytes(descriptor.size);
     let what = match kind {
         EdgeKind::Child => {
-            descriptor.platform.as_ref().map_or_else(|| "child".to_owned(), |p| printable(&p.to_string()))
+            let what = match child {
+                Some(ManifestKind::Index) => "index",
+                Some(ManifestKind::Image) => "manifest",
+                None => "child",
+            };
+            let platform =
+                descriptor.platform.as_ref().map(|platform| format!(" {}", printable(&platform.to_string())));
+            format!("{what}{}", platform.unwrap_or_default())
         }
         EdgeKind::Config => "config".to_owned(),
         EdgeKind::Layer => "layer".to_owned(),
