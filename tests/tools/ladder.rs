@@ -6,6 +6,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 
 use mcr_oci::Digest;
 use mcr_tests::distribution::{Distribution, Program};
+use mcr_tests::{Blob, Image};
 use serde_json::json;
 
 use crate::said::{findings, judged, text};
@@ -54,7 +55,7 @@ fn a_sound_registry_has_no_findings_at_any_level() {
         assert_eq!(reference["digest"], content.index.manifest.digest.as_str());
         assert_eq!(reference["level"], "tail");
         let checked = &reference["checked"];
-        let bytes: usize = content.images.iter().flat_map(|image| image.blobs()).map(|blob| blob.size()).sum();
+        let bytes: usize = content.images.iter().flat_map(Image::blobs).map(Blob::size).sum();
         let manifests: usize = content.images.iter().map(|image| image.manifest.size()).sum();
         let bytes = bytes + manifests + content.index.manifest.size();
         assert_eq!(*checked, json!({"indexes": 1, "manifests": 2, "configs": 2, "layers": 4, "bytes": bytes}));

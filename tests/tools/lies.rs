@@ -19,9 +19,9 @@ fn ok(body: &str) -> Action {
 }
 
 /// Tries many liars at once: most of the time is spent waiting for them.
-fn all_at_once(lies: Vec<(String, Proxy)>) {
+fn all_at_once(lies: &[(String, Proxy)]) {
     std::thread::scope(|scope| {
-        for (what, proxy) in &lies {
+        for (what, proxy) in lies {
             scope.spawn(move || ends(what, proxy));
         }
     });
@@ -76,7 +76,8 @@ fn bodies_that_never_end() {
         .map(|(what, action)| (what.to_owned(), liar(move |_, target, _| about_its_manifests(target, action.clone()))));
     let registries = [("a silent registry", Action::Stall), ("an endless registry", Action::Endless)];
     let registries = registries.map(|(what, action)| (what.to_owned(), liar(move |_, _, _| action.clone())));
-    all_at_once(manifests.into_iter().chain(registries).collect());
+    let lies: Vec<(String, Proxy)> = manifests.into_iter().chain(registries).collect();
+    all_at_once(&lies);
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn answers_that_are_no_answers() {
         ("a teapot", Action::status(418, "", "")),
     ];
     let lies = lies.map(|(what, answer)| (what.to_owned(), liar(move |_, _, _| answer.clone())));
-    all_at_once(lies.into_iter().collect());
+    all_at_once(&lies);
 }
 
 #[test]
@@ -116,7 +117,8 @@ fn random_bytes_for_manifests() {
         let proxy = liar(move |_, target, _| about_its_manifests(target, answer.clone()));
         (format!("random bytes {seed}"), proxy)
     });
-    all_at_once(lies.collect());
+    let lies: Vec<(String, Proxy)> = lies.collect();
+    all_at_once(&lies);
 }
 
 #[test]

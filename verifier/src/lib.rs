@@ -12,7 +12,9 @@ mod report;
 mod source;
 mod walk;
 
-pub use options::{Absence, Limits, MAX_DEPTH, MAX_FINDINGS, MAX_MANIFEST_BYTES, MAX_MANIFESTS, Options, PlatformFilter};
+pub use options::{
+    Absence, Limits, MAX_DEPTH, MAX_FINDINGS, MAX_MANIFEST_BYTES, MAX_MANIFESTS, Options, PlatformFilter,
+};
 pub use report::{Checked, Located, Report, Skipped};
 pub use source::{Look, Problem, Source, StoredBlob, StoredManifest};
 pub use walk::{Memory, Root, walk, walk_all};

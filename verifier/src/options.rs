@@ -27,12 +27,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            depth: MAX_DEPTH,
-            manifests: MAX_MANIFESTS,
-            manifest_bytes: MAX_MANIFEST_BYTES,
-            findings: MAX_FINDINGS,
-        }
+        Self { depth: MAX_DEPTH, manifests: MAX_MANIFESTS, manifest_bytes: MAX_MANIFEST_BYTES, findings: MAX_FINDINGS }
     }
 }
 
