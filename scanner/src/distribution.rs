@@ -25,6 +25,7 @@ use crate::pool;
 use crate::report::{Information, Scanned};
 use crate::settings::{Settings, Watch};
 use crate::{Part, suggestion};
+use links::{Link, Patience};
 pub(crate) use repair::plan;
 use repository::Outcome;
 use store::Store;
@@ -41,6 +42,14 @@ pub(crate) struct Shared<'a> {
     corrupt: &'a HashMap<Digest, Digest>,
     kind: Kind,
     settings: &'a Settings,
+    patience: Patience,
+}
+
+impl Shared<'_> {
+    /// Reads a link that counts.
+    fn link(&self, at: &Directory, name: &[u8]) -> Link {
+        links::read_settled(self.tree, at, name, &self.patience)
+    }
 }
 
 /// A distribution tree that is open.
@@ -82,7 +91,8 @@ pub(crate) fn hash(opened: &Opened, settings: &Settings, watch: &dyn Watch) -> H
 /// Looks at every repository of the tree.
 pub(crate) fn scan(opened: &Opened, corrupt: &HashMap<Digest, Digest>, judged: &Judged, settings: &Settings) -> Part {
     let store = Store::list(&opened.tree, &opened.v2, settings.jobs);
-    let shared = Shared { tree: &opened.tree, store: &store, corrupt, kind: judged.kind, settings };
+    let patience = Patience::new(settings.now_ms);
+    let shared = Shared { tree: &opened.tree, store: &store, corrupt, kind: judged.kind, settings, patience };
     let found = repositories::find(&opened.tree, &opened.v2);
     let outcomes = look_at(&shared, &opened.v2, &found.names);
 

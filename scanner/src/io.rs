@@ -203,6 +203,11 @@ impl Tree {
         rustix::fs::fstat(&directory.fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
     }
 
+    /// When something was last added to or removed from a directory, in nanoseconds since 1970.
+    pub(crate) fn written_ns(directory: &Directory) -> Option<i128> {
+        rustix::fs::fstat(&directory.fd).ok().map(|stat| FileStat::of(&stat).mtime_ns)
+    }
+
     /// Reads a file of a few bytes into `buffer`; gives how many there are, at most its length.
     ///
     /// Without a look at its kind first, which would be a fourth of the work of a scan: a read at an offset takes

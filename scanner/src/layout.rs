@@ -78,15 +78,17 @@ pub(crate) fn find(path: &Path, forced: Option<Layout>, watch: &dyn Watch) -> Re
     if let Some(found) = registry_at(&tree, &path, &name, forced)? {
         return Ok(vec![found]);
     }
-    if let Some(layout) = forced {
-        // Somebody says so, and an empty registry has nothing to know it by.
-        let inside = if layout == Layout::Mcr { DATABASE.to_vec() } else { Vec::new() };
-        return Ok(vec![Found { name, path, layout, inside, has_proxy_state: false }]);
-    }
-    let mut search = Search { folder: &path, found: Vec::new(), looked_at: 0, watch };
+    let mut search = Search { folder: &path, forced, found: Vec::new(), looked_at: 0, watch };
     search.below(&tree, tree.root(), "", 1)?;
     if search.found.is_empty() {
-        return Err(ScanError::NotRecognised { path });
+        return match forced {
+            // Somebody says so, and an empty registry has nothing to know it by.
+            Some(layout) if is_empty(&tree) => {
+                let inside = if layout == Layout::Mcr { DATABASE.to_vec() } else { Vec::new() };
+                Ok(vec![Found { name, path, layout, inside, has_proxy_state: has_proxy_state(&tree) }])
+            }
+            _ => Err(ScanError::NotRecognised { path }),
+        };
     }
     search.found.sort_by(|one, two| one.name.cmp(&two.name));
     Ok(search.found)
@@ -174,8 +176,18 @@ fn has_proxy_state(tree: &Tree) -> bool {
     matches!(tree.stat(tree.root(), b"scheduler-state.json"), Answer::There(_))
 }
 
+/// Whether nothing was ever pushed here: at most a proxy's schedule.
+fn is_empty(tree: &Tree) -> bool {
+    let mut others = 0;
+    let listed = Listing::new().entries(tree.root(), |_, entry| {
+        others += u32::from(entry.name != b"scheduler-state.json");
+    });
+    listed.is_ok() && others == 0
+}
+
 struct Search<'a> {
     folder: &'a Path,
+    forced: Option<Layout>,
     found: Vec<Found>,
     looked_at: usize,
     watch: &'a dyn Watch,
@@ -222,7 +234,7 @@ impl Search<'_> {
 
         let path = self.folder.join(std::ffi::OsStr::from_bytes(at.below_root()));
         let Answer::There(own) = Tree::open(&path) else { return Ok(()) };
-        match registry_at(&own, &path, name, None)? {
+        match registry_at(&own, &path, name, self.forced)? {
             Some(mut found) => {
                 name.clone_into(&mut found.name);
                 self.found.push(found);

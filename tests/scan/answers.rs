@@ -79,8 +79,10 @@ fn what_is_no_registry_is_undetermined_and_wrong_words_are_usage() {
         let said = text(&words);
         assert_eq!(said.code, Some(2), "{words:?} {said:?}");
     }
-    // Said to be one, an empty folder is an empty registry.
-    assert_eq!(text(["--layout", "distribution", path]).code, Some(0));
+    // Said to be one, an empty folder is an empty registry, and one that holds something else is none.
+    assert_eq!(text(["--layout", "distribution", path]).code, Some(3));
+    let empty = nothing.path().join("folder");
+    assert_eq!(text(["--layout", "distribution", empty.to_str().unwrap()]).code, Some(0));
 }
 
 #[test]

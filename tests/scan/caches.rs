@@ -94,7 +94,8 @@ fn in_a_folder_of_a_private_registry_and_caches_only_the_private_damage_is_found
     assert_eq!(found.registry(Some("private"))["findings"].as_array().unwrap().len(), 3);
     let names: Vec<_> = found.json["registries"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["mirror-a", "mirrors/b", "private"]);
-    // Every path of its own gives the same.
+    // Every path of its own gives the same, and so does the folder with the layout said.
+    assert_eq!(scan(["--layout".as_ref(), "distribution".as_ref(), folder.as_os_str()]).found(), found.found());
     let roots = [private.root(), caches[0].root(), caches[1].root()];
     assert_eq!(scan(roots).found(), found.found());
     let wrong = scan(["--kind".as_ref(), "nobody=pull-through".as_ref(), folder.as_os_str()]);

@@ -124,7 +124,7 @@ impl Part {
         digest: Option<Digest>,
     ) {
         let Some(digest) = digest else { return };
-        let link = links::read(shared.tree, directory, path);
+        let link = shared.link(directory, path);
         let (target, also) = match &link {
             // Deleted, and its directory left over.
             Link::Absent => return,

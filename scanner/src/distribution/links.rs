@@ -1,6 +1,7 @@
 //! The links of one repository: files that hold a digest; never the bytes they lead to.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 use mcr_oci::Digest;
 
@@ -28,7 +29,7 @@ pub(crate) fn read(tree: &Tree, at: &Directory, name: &[u8]) -> Link {
     let mut buffer = [0; LINK_MAX];
     let answer = tree.read_few(at, name, &mut buffer);
     match answer {
-        Answer::There(0) => Link::Damaged("is empty".to_owned()),
+        Answer::There(0) => Link::Damaged(EMPTY.to_owned()),
         // As distribution reads it: nothing before the digest, nothing behind it.
         Answer::There(length) => buffer
             .get(..length)
@@ -38,6 +39,61 @@ pub(crate) fn read(tree: &Tree, at: &Directory, name: &[u8]) -> Link {
         Answer::Absent => Link::Absent,
         Answer::Odd(what) => Link::Damaged(format!("cannot be read: {what}")),
         Answer::Failed(_) | Answer::Outside => Link::Unreachable(answer.reason()),
+    }
+}
+
+/// Reads a link that somebody may be writing: registry:2 empties a file before it writes it, and a scan may run
+/// beside it. An empty link that is older than a moment is what it is.
+pub(crate) fn read_settled(tree: &Tree, at: &Directory, name: &[u8], patience: &Patience) -> Link {
+    loop {
+        let link = read(tree, at, name);
+        if link != Link::Damaged(EMPTY.to_owned()) {
+            return link;
+        }
+        let written = tree.stat(at, name).there().map(|stat| stat.mtime_ns);
+        if !patience.waits(written) {
+            return link;
+        }
+    }
+}
+
+/// What an empty link is.
+const EMPTY: &str = "is empty";
+
+/// Between two looks at a link that somebody may be writing.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long before the scan began a file may have been written to be one that somebody is writing, in milliseconds.
+const FRESH_MS: i64 = 1_000;
+
+/// Pauses of one scan: two seconds.
+const PAUSES_MAX: u32 = 100;
+
+/// How often a scan still waits for links that somebody may be writing.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    fresh_from_ns: i128,
+    left: AtomicU32,
+}
+
+impl Patience {
+    /// The patience of a scan that begins now.
+    pub(crate) fn new(now_ms: i64) -> Self {
+        Self {
+            fresh_from_ns: i128::from(now_ms.saturating_sub(FRESH_MS)) * 1_000_000,
+            left: AtomicU32::new(PAUSES_MAX),
+        }
+    }
+
+    /// Waits a moment, if what was `written` then may still be written to, and says whether it did.
+    pub(crate) fn waits(&self, written: Option<i128>) -> bool {
+        let is_fresh = written.is_some_and(|written| written >= self.fresh_from_ns);
+        let waits = is_fresh
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if waits {
+            std::thread::sleep(PAUSE);
+        }
+        waits
     }
 }
 

@@ -8,7 +8,7 @@ use mcr_oci::{Algorithm, Descriptor, Digest, FindingKind, MANIFEST_MAX};
 use mcr_verifier::{Look, Problem, Source, StoredBlob, StoredManifest};
 
 use super::Shared;
-use super::links::{self, Link, Table};
+use super::links::{Link, Table};
 use super::store::data_name;
 use crate::io::{Answer, Content, Directory};
 use crate::key::{ALGORITHMS, Key, table};
@@ -61,7 +61,7 @@ impl Repository<'_> {
             Answer::Absent | Answer::Odd(_) => return Link::Absent,
             closed @ (Answer::Failed(_) | Answer::Outside) => return Link::Unreachable(closed.reason()),
         };
-        let link = links::read(self.shared.tree, directory, format!("{}/link", digest.hex()).as_bytes());
+        let link = self.shared.link(directory, format!("{}/link", digest.hex()).as_bytes());
         if matches!(link, Link::Damaged(_)) {
             self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
         }

@@ -5,7 +5,7 @@ use mcr_oci::{Digest, Finding, FindingKind, Tag};
 use super::Shared;
 use super::layers::unlisted;
 use super::links::{self, Link};
-use crate::io::{Answer, Directory, Entry, EntryKind, Listing};
+use crate::io::{Answer, Directory, Entry, EntryKind, Listing, Tree};
 use crate::kind::Kind;
 
 /// What listing the tags of a repository gave.
@@ -40,12 +40,17 @@ pub(crate) fn list(shared: &Shared<'_>, at: &Directory, listing: &mut Listing) -
 /// What one tag is now: its link, or `None` where the tag is gone altogether.
 pub(crate) fn now(shared: &Shared<'_>, at: &Directory, name: &[u8]) -> Option<Link> {
     let directory = shared.tree.directory(at, TAGS).there()?;
-    match links::read(shared.tree, &directory, &[name, CURRENT].concat()) {
-        Link::Absent => match shared.tree.directory(&directory, name) {
-            Answer::Absent => None,
-            _ => Some(Link::Absent),
-        },
-        link => Some(link),
+    loop {
+        let link = shared.link(&directory, &[name, CURRENT].concat());
+        if link != Link::Absent {
+            return Some(link);
+        }
+        // A push makes the tag's directory first, and its link a moment later.
+        match shared.tree.directory(&directory, name) {
+            Answer::Absent => return None,
+            Answer::There(tag) if shared.patience.waits(Tree::written_ns(&tag)) => {}
+            _ => return Some(Link::Absent),
+        }
     }
 }
 

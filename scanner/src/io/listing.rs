@@ -1,6 +1,6 @@
 //! Listing directories piece by piece, in constant memory; never what the names mean.
 
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::{FileType, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 use super::{Answer, Directory, Tree};
@@ -62,12 +62,14 @@ impl Listing {
         }
     }
 
-    /// The same of a directory that was just opened, and not listed yet.
+    /// The same of a directory that is open.
     pub(crate) fn entries(
         &mut self,
         directory: &Directory,
         mut take: impl FnMut(&Directory, Entry<'_>),
     ) -> Result<(), Errno> {
+        // Where it was listed before, the next listing would go on at its end.
+        rustix::fs::seek(directory.fd(), SeekFrom::Start(0))?;
         let mut listing = RawDir::new(directory.fd(), self.room.spare_capacity_mut());
         while let Some(entry) = listing.next() {
             let entry = match entry {
