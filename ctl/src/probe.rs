@@ -2,6 +2,7 @@
 //! walked.
 
 mod bar;
+mod lines;
 mod listen;
 mod outlets;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use mcr_client::Client;
 use mcr_oci::Finding;
-use mcr_probe::{Gauges, KindRule, Level, ProbeOptions, Run, RunFailure, Schedule, Silent, Ticks, Watch};
+use mcr_probe::{Gauges, KindRule, Level, ProbeOptions, Run, RunFailure, Schedule, Ticks, Watch};
 use mcr_seams::rfc3339;
 use reqwest::Url;
 use serde_json::json;
@@ -26,6 +27,7 @@ use crate::kinds::FailOn;
 use crate::print::{self, Answer, printable};
 use crate::{logging, runtime};
 use bar::Bar;
+use lines::Lines;
 use outlets::Outlets;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -132,7 +134,7 @@ struct Probing<'a> {
 impl Probing<'_> {
     async fn once(&self, bars: bool) -> Result<Answer, Failure> {
         let bar = bars.then(Bar::new);
-        let watch: &dyn Watch = bar.as_ref().map_or(&Silent, |bar| bar);
+        let watch: &dyn Watch = bar.as_ref().map_or(&Lines, |bar| bar);
         let outcome = self.run(watch).await;
         if let Some(bar) = bar {
             bar.clear();
@@ -178,7 +180,7 @@ impl Probing<'_> {
 
     /// One run of the schedule: whatever it comes to is logged and shown, and the next one follows.
     async fn tick(&self) {
-        let outcome = self.run(&Silent).await;
+        let outcome = self.run(&Lines).await;
         match &outcome {
             Ok(run) if run.is_sound() => tracing::info!("probe: {}", run.summary()),
             Ok(run) => tracing::warn!("probe: {}", run.summary()),

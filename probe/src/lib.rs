@@ -21,7 +21,7 @@ pub use level::Level;
 pub use reference::{Verified, VerifyOptions, verify};
 pub use run::{MAX_FINDINGS, MAX_REPOSITORIES, ProbeOptions, Run, RunFailure, run};
 pub use schedule::{Schedule, ScheduleError, Ticks};
-pub use watch::{Silent, TagOutcome, TagState, Watch};
+pub use watch::{TagOutcome, TagState, Watch};
 pub use wire::{Gone, Wire};
 
 #[cfg(test)]

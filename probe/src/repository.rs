@@ -216,20 +216,6 @@ impl Repository<'_> {
     /// Tells what one tag came to, and keeps its findings.
     pub(crate) fn take(&mut self, tag: &str, digest: Option<&Digest>, findings: Vec<Finding>) {
         let outcome = TagOutcome { repository: self.name, tag, digest, findings: &findings };
-        if outcome.state() != TagState::Sound {
-            let first = findings.first();
-            let kind = first.map(|finding| finding.kind.as_str()).unwrap_or_default();
-            let about = first.and_then(|finding| finding.digest.as_ref()).map(Digest::as_str).unwrap_or_default();
-            tracing::warn!(
-                repository = self.name,
-                tag,
-                state = outcome.state().as_str(),
-                findings = findings.len(),
-                kind,
-                digest = about,
-                "this tag cannot be pulled whole"
-            );
-        }
         self.look.watch.tag(&outcome);
         self.walked.findings.extend(findings);
     }

@@ -93,9 +93,3 @@ pub trait Watch: Send + Sync {
         let _ = bytes;
     }
 }
-
-/// Watches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Watch for Silent {}
