@@ -196,7 +196,9 @@ impl Probing<'_> {
         let run = mcr_probe::run(&self.client, &self.options, watch);
         tokio::time::timeout(patience, run).await.unwrap_or_else(|_| {
             let seconds = patience.as_secs_f64();
-            Err(RunFailure::Interrupted(format!("it took over {seconds} s; try a longer --timeout, or more --jobs")))
+            let last = self.client.trouble().map(|trouble| format!("; last {trouble}")).unwrap_or_default();
+            let told = format!("it took over {seconds} s{last}; try a longer --timeout, or more --jobs");
+            Err(RunFailure::Interrupted(told))
         })
     }
 

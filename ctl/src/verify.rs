@@ -143,7 +143,8 @@ async fn one(global: &Global, command: &Verify, client: &Client, target: Target,
             Ok(Err(gone)) => unlooked(&target, command.level, started, gone.to_string()),
             Err(_) => {
                 let seconds = (patience + wait).as_secs_f64();
-                let told = format!("could not be looked at whole within {seconds} s; try a longer --timeout");
+                let last = client.trouble().map(|trouble| format!("; last {trouble}")).unwrap_or_default();
+                let told = format!("could not be looked at whole within {seconds} s{last}; try a longer --timeout");
                 unlooked(&target, command.level, started, told)
             }
         };

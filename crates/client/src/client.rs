@@ -12,6 +12,7 @@ use crate::pages::{List, Pages};
 use crate::response::Answer;
 use crate::settings::Settings;
 use crate::text::line;
+use crate::tries::Trouble;
 use crate::wire::{Ask, Wire, origin};
 
 /// The hosts that mean Docker Hub, and the one that speaks for it.
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) base: Url,
     pub(crate) wire: Wire,
     pub(crate) auth: Auth,
+    /// What a request last waited for, for whoever gives up waiting.
+    pub(crate) waits_for: Trouble,
 }
 
 impl Client {
@@ -52,7 +55,14 @@ impl Client {
         let host = host_of(&settings.base);
         let auth = Auth::new(settings.login.clone(), base.clone(), names(&base))?;
         let wire = Wire::new(&settings)?;
-        Ok(Self { inner: Arc::new(Inner { settings, host, base, wire, auth }) })
+        Ok(Self { inner: Arc::new(Inner { settings, host, base, wire, auth, waits_for: Trouble::default() }) })
+    }
+
+    /// Why a request was last tried again, in one line: what to tell where one's own time is over. `None` where
+    /// nothing failed so far.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.waits_for.last()
     }
 
     /// `host[:port]` as a user writes it.

@@ -16,7 +16,7 @@ const ROUNDS_MAX: usize = 5;
 impl Inner {
     /// The tries of a request, by the settings.
     pub(crate) fn tries(&self, ask: &Ask) -> Tries {
-        Tries::new(ask.what(), self.settings.attempts, self.settings.attempts_over)
+        Tries::new(ask.what(), self.settings.attempts, self.settings.attempts_over).telling(&self.waits_for)
     }
 
     /// Asks until an answer comes that is neither a refusal nor a failure, as often as `tries` allow.

@@ -1,5 +1,6 @@
 //! How often a failing request is tried, and how long is waited in between; never the request itself.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -48,6 +49,25 @@ pub(crate) enum Failure {
     Said(Error),
 }
 
+/// Why a request was last tried again, shared by all requests of a client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    pub(crate) fn last(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, what: &str, failure: &Failure) {
+        let why = match failure {
+            Failure::Busy { status, .. } => format!("answers {status}"),
+            Failure::Broken { reason, .. } | Failure::Reset { reason } => reason.clone(),
+            Failure::Unconnected { error, .. } | Failure::Said(error) => error.to_string(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{what}: {why}"));
+    }
+}
+
 /// The tries of one request.
 #[derive(Debug)]
 pub(crate) struct Tries {
@@ -60,6 +80,7 @@ pub(crate) struct Tries {
     broken: u32,
     broken_since: Option<Instant>,
     short: u32,
+    trouble: Trouble,
 }
 
 impl Tries {
@@ -75,7 +96,14 @@ impl Tries {
             broken: 0,
             broken_since: None,
             short: 0,
+            trouble: Trouble::default(),
         }
+    }
+
+    /// Tells what it waits for there too.
+    pub(crate) fn telling(mut self, trouble: &Trouble) -> Self {
+        self.trouble = trouble.clone();
+        self
     }
 
     /// Waits until the request may be tried again.
@@ -83,6 +111,7 @@ impl Tries {
     /// # Errors
     /// What to tell, where it was tried often enough.
     pub(crate) async fn again(&mut self, failure: Failure) -> Result<(), Error> {
+        self.trouble.tell(&self.what, &failure);
         match failure {
             Failure::Said(error) => return Err(error),
             Failure::Unconnected { error, again } => {

@@ -103,6 +103,9 @@ impl Wire {
             .user_agent(agent)
             .redirect(Policy::none())
             .referer(false)
+            // An answer that ends early is an answer that ends early there; over HTTP/2 a server resets the stream,
+            // which says nothing of how much there was. No registry speaks HTTP/2 alone.
+            .http1_only()
             // Off anyway, unless another crate of the program turns the features on.
             .no_gzip()
             .no_brotli()

@@ -30,10 +30,10 @@ pub async fn read(
     head: bool,
 ) -> Result<Answer, Answer> {
     let permit = context.permit::<Pull>(repository)?;
-    let reading = match (head, context.permit::<Push>(repository)) {
+    let reading = match (head, context.may::<Push>(repository)) {
         (false, _) => Reading::Get,
-        (true, Ok(_)) => Reading::HeadByPusher,
-        (true, Err(_)) => Reading::Head,
+        (true, true) => Reading::HeadByPusher,
+        (true, false) => Reading::Head,
     };
     let served =
         context.edge.registry.manifest(&permit, reference.clone(), reading).await.map_err(|e| error::answer(&e))?;

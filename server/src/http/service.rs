@@ -43,6 +43,12 @@ impl Context<'_> {
         decide::<A>(&self.identity, repository).map_err(|refusal| self.refuse(&refusal))
     }
 
+    /// Whether a permit for `A` would be given. A question, so that a no is neither an answer nor logged.
+    #[must_use]
+    pub fn may<A: Action>(&self, repository: &RepositoryName) -> bool {
+        decide::<A>(&self.identity, repository).is_ok()
+    }
+
     /// The 403 of a refusal, which is logged with its rule.
     #[must_use]
     pub fn refuse(&self, refusal: &Refusal) -> Answer {
