@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use mcr_tests::{Client, Options, Server, damage, push};
 
-use crate::ports;
 use crate::probe::Probe;
-use crate::registry2::Registry2;
 use crate::scene::{self, REPOSITORY, TAG};
 use crate::stack::{Stack, Targets};
+use mcr_tests::distribution::Distribution;
+use mcr_tests::ports;
 
 #[test]
 fn an_orphan_index_fires_and_its_rebuild_clears() {
-    let mut registry = Registry2::start();
+    let mut registry = Distribution::start();
     let _ = scene::another_image(&registry.client(), "app", 51);
     let index = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
@@ -50,7 +50,7 @@ fn an_orphan_index_fires_and_its_rebuild_clears() {
 
 #[test]
 fn a_registry_that_cannot_be_listed_is_not_called_broken() {
-    let mut registry = Registry2::start();
+    let mut registry = Distribution::start();
     let _ = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
     let stack = Stack::watching(Targets::probe(probe.address()));
@@ -65,16 +65,16 @@ fn a_registry_that_cannot_be_listed_is_not_called_broken() {
     assert!(stack.alerts("RegistryManifestIntegrityFailure").is_empty(), "unreachable is not broken");
 
     // An empty storage behind a registry that answers is no sound registry either.
-    let away = registry.storage().with_extension("away");
-    std::fs::rename(registry.storage(), &away).unwrap();
+    let away = registry.root().with_extension("away");
+    std::fs::rename(registry.root(), &away).unwrap();
     registry.run();
     stack.evaluations(6);
     assert!(!stack.alerts("RegistryCatalogInaccessible").is_empty(), "a catalog that lost its repositories");
     assert!(stack.alerts("RegistryManifestIntegrityFailure").is_empty());
 
     registry.stop();
-    let _ = std::fs::remove_dir_all(registry.storage());
-    std::fs::rename(&away, registry.storage()).unwrap();
+    let _ = std::fs::remove_dir_all(registry.root());
+    std::fs::rename(&away, registry.root()).unwrap();
     registry.run();
     stack.wait_clear("RegistryCatalogInaccessible");
     stack.wait_clear("RegistryIntegrityProbeStale");
@@ -82,7 +82,7 @@ fn a_registry_that_cannot_be_listed_is_not_called_broken() {
 
 #[test]
 fn a_probe_that_dies_is_missed_once_and_its_return_clears() {
-    let registry = Registry2::start();
+    let registry = Distribution::start();
     let _ = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
     let address = probe.address();

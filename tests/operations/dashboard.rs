@@ -7,8 +7,8 @@ use mcr_tests::{Server, process, tools};
 use serde_json::Value;
 
 use crate::probe::Probe;
-use crate::registry2::Registry2;
 use crate::{rules, scene};
+use mcr_tests::distribution::Distribution;
 
 /// Metrics that the rules or the dashboard name and that these tests' programs do not show.
 const ELSEWHERE: &[&str] = &[
@@ -96,7 +96,7 @@ fn every_metric_that_rules_and_dashboard_name_is_really_there() {
     scene::quarantine_one(&server);
     there.extend(exposed(&server.client().get("/metrics").expect(200).text()));
 
-    let registry = Registry2::start();
+    let registry = Distribution::start();
     scene::orphan_index(&registry);
     there.extend(exposed(&registry.metrics()));
     let probe = Probe::over(&registry);

@@ -5,11 +5,11 @@ use std::path::Path;
 use mcr_tests::process::Daemon;
 use mcr_tests::{Client, process, tools};
 
-use crate::ports;
 use crate::probe::mcrctl;
-use crate::registry2::Registry2;
 use crate::scene;
 use crate::stack::{Stack, Targets, uncommented};
+use mcr_tests::distribution::Distribution;
+use mcr_tests::ports;
 
 /// A copy of `monitoring/` with what is commented out as a variant taken in.
 fn with_variants(home: &Path) {
@@ -58,7 +58,7 @@ fn who_is_told_depends_on_the_severity() {
 
 #[test]
 fn what_is_pushed_keeps_the_instance_it_was_given() {
-    let registry = Registry2::start();
+    let registry = Distribution::start();
     let _ = scene::sound_image(&registry.client());
     let home = tempfile::tempdir().unwrap();
     let address = ports::free();
@@ -72,7 +72,7 @@ fn what_is_pushed_keeps_the_instance_it_was_given() {
     command.args(["probe", "--once", "--addr", &registry.url(), "--pushgateway", &place]);
     let _ = process::run(command.args(["--instance", "registry.example"])).ok();
     let mut command = mcrctl();
-    let _ = process::run(command.arg("scan").arg(registry.storage()).args(["--pushgateway", &place])).ok();
+    let _ = process::run(command.arg("scan").arg(registry.root()).args(["--pushgateway", &place])).ok();
 
     let stack = Stack::watching(Targets { pushgateway: Some(address), ..Targets::none() });
     stack.wait_for("registry_manifest_integrity_failures{instance=\"registry.example\"} == 0");

@@ -12,9 +12,9 @@ use mcr_tests::server::binary;
 use mcr_tests::{Image, Options, Random, Server, process, push, tools};
 use serde_json::Value;
 
-use crate::registry2::Registry2;
 use crate::scene::{self, REPOSITORY, TAG};
 use crate::yaml;
+use mcr_tests::distribution::Distribution;
 
 /// The tag that stands for a commit.
 const COMMIT: &str = "0123abcd";
@@ -137,7 +137,7 @@ const BUSYBOX: &[&str] = &["busybox", "sh", "-euc"];
 
 #[test]
 fn the_step_passes_a_sound_image_and_fails_for_a_broken_one() {
-    let mut registry = Registry2::secured();
+    let mut registry = Distribution::secured();
     let index = scene::sound_image(&registry.client());
     push::index(&registry.client(), REPOSITORY, COMMIT, &index);
     let runner = Runner::of(&registry.authority(), registry.certificate(), ("ci", "any"));
@@ -170,7 +170,7 @@ fn the_step_passes_a_sound_image_and_fails_for_a_broken_one() {
 
 #[test]
 fn an_index_without_its_children_fails_the_step() {
-    let registry = Registry2::secured();
+    let registry = Distribution::secured();
     let index = scene::sound_image(&registry.client());
     push::index(&registry.client(), REPOSITORY, COMMIT, &index);
     scene::unlink_children(&registry, &index);
@@ -199,7 +199,7 @@ fn the_step_logs_in() {
 
 #[test]
 fn a_download_that_is_not_what_it_was_fails_the_step() {
-    let registry = Registry2::secured();
+    let registry = Distribution::secured();
     let index = scene::sound_image(&registry.client());
     push::index(&registry.client(), REPOSITORY, COMMIT, &index);
     let runner = Runner::of(&registry.authority(), registry.certificate(), ("ci", "any"));

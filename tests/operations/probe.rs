@@ -9,8 +9,8 @@ use mcr_tests::process::Daemon;
 use mcr_tests::server::binary;
 use tempfile::TempDir;
 
-use crate::ports;
-use crate::registry2::Registry2;
+use mcr_tests::distribution::Distribution;
+use mcr_tests::ports;
 
 /// How long the first figures may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,12 +25,12 @@ pub(crate) struct Probe {
 
 impl Probe {
     /// Over `registry`.
-    pub(crate) fn over(registry: &Registry2) -> Self {
+    pub(crate) fn over(registry: &Distribution) -> Self {
         Self::at(registry, ports::free())
     }
 
     /// The same with its figures at `address`.
-    pub(crate) fn at(registry: &Registry2, address: SocketAddr) -> Self {
+    pub(crate) fn at(registry: &Distribution, address: SocketAddr) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = mcrctl();
         command.args(["probe", "--schedule", "* * * * * *", "--addr", &registry.url()]);

@@ -4,7 +4,7 @@ use mcr_tests::process;
 use mcr_tests::{Client, Index, Random, Server, damage, layout, push};
 
 use crate::probe::mcrctl;
-use crate::registry2::Registry2;
+use mcr_tests::distribution::Distribution;
 
 /// The repository all scenes are about.
 pub(crate) const REPOSITORY: &str = "infra/ci";
@@ -26,14 +26,14 @@ pub(crate) fn another_image(client: &Client, repository: &str, seed: u64) -> Ind
 }
 
 /// Incident 2 done to a new image.
-pub(crate) fn orphan_index(registry: &Registry2) -> Index {
+pub(crate) fn orphan_index(registry: &Distribution) -> Index {
     let index = sound_image(&registry.client());
     unlink_children(registry, &index);
     index
 }
 
 /// Incident 2: the children's revision links go, their bytes stay.
-pub(crate) fn unlink_children(registry: &Registry2, index: &Index) {
+pub(crate) fn unlink_children(registry: &Distribution, index: &Index) {
     for image in &index.images {
         let hex = image.digest().hex();
         let link = registry.repository(REPOSITORY).join("_manifests/revisions/sha256").join(hex);
@@ -42,9 +42,9 @@ pub(crate) fn unlink_children(registry: &Registry2, index: &Index) {
 }
 
 /// Incident 3: the bytes of a layer are emptied under the registry.
-pub(crate) fn empty_layer(registry: &Registry2, index: &Index) -> String {
+pub(crate) fn empty_layer(registry: &Distribution, index: &Index) -> String {
     let hex = index.images[0].layers[0].digest.hex().to_owned();
-    let file = registry.blob(&hex);
+    let file = registry.tree().data_of("sha256", &hex);
     assert!(file.is_file(), "{}", file.display());
     std::fs::write(file, b"").unwrap();
     hex
@@ -60,19 +60,19 @@ pub(crate) fn quarantine_one(server: &Server) -> Index {
 }
 
 /// A layer's link with no bytes behind it, in a repository of its own that has no tag; returns the digest.
-pub(crate) fn orphan_link(registry: &Registry2) -> String {
+pub(crate) fn orphan_link(registry: &Distribution) -> String {
     let blob = mcr_tests::Blob::new("collected");
     push::blob(&registry.client(), "leftover", &blob);
-    std::fs::remove_dir_all(registry.blob(blob.digest.hex()).parent().unwrap()).unwrap();
+    std::fs::remove_dir_all(registry.data(&blob.digest).parent().unwrap()).unwrap();
     blob.digest.to_string()
 }
 
 /// What a scan of the registry's tree writes for Prometheus.
-pub(crate) fn scan_textfile(registry: &Registry2) -> String {
+pub(crate) fn scan_textfile(registry: &Distribution) -> String {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("registry.prom");
     let mut command = mcrctl();
-    command.arg("scan").arg(registry.storage()).arg("--textfile").arg(&file);
+    command.arg("scan").arg(registry.root()).arg("--textfile").arg(&file);
     let output = process::run(&mut command);
     assert_eq!(output.code, Some(1), "{output:?}");
     std::fs::read_to_string(file).unwrap()

@@ -10,7 +10,7 @@ use mcr_tests::{Client, tools};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::ports;
+use mcr_tests::ports;
 
 /// How long an alert may take to fire or to clear; with the shortened times it takes seconds.
 const LIMIT: Duration = Duration::from_secs(90);

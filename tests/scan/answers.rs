@@ -5,11 +5,12 @@ use std::net::TcpListener;
 
 use mcr_tests::{Image, Random, push};
 
-use crate::registry2::Registry;
+use crate::registries;
 use crate::scan::{mcrctl, scan, text};
+use mcr_tests::distribution::Distribution;
 
-fn with_a_lost_layer() -> (Registry, Image) {
-    let registry = Registry::start();
+fn with_a_lost_layer() -> (Distribution, Image) {
+    let registry = registries::start();
     let image = Image::random(&mut Random::new(41), 1, 400);
     push::image(&registry.client(), "team/app", "v1", &image);
     std::fs::remove_file(registry.tree().data(&image.layers[0].digest)).unwrap();

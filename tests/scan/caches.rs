@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use mcr_tests::{Image, Index, Random, push};
 
-use crate::registry2::{Registry, Tree};
+use crate::registries;
 use crate::scan::{scan, text};
+use mcr_tests::distribution::{Distribution, Tree};
 
 /// Waits for what a registry does behind its answers.
 #[track_caller]
@@ -18,7 +19,7 @@ pub(crate) fn wait_for(mut done: impl FnMut() -> bool) {
 }
 
 /// Pulls one platform of an index through `cache`, and waits until the cache has written everything down.
-fn pull_platform(cache: &Registry, repository: &str, index: &Index) {
+fn pull_platform(cache: &Distribution, repository: &str, index: &Index) {
     let client = cache.client();
     let child = &index.images[0];
     for reference in ["v1", child.digest().as_str()] {
@@ -34,11 +35,11 @@ fn pull_platform(cache: &Registry, repository: &str, index: &Index) {
 
 #[test]
 fn a_cache_with_missing_platforms_is_sound_until_something_is_damaged() {
-    let upstream = Registry::start();
+    let upstream = registries::start();
     let index = Index::random(&mut Random::new(31), 1_500);
     push::index(&upstream.client(), "lib/app", "v1", &index);
     let home = tempfile::tempdir().unwrap();
-    let mut cache = Registry::cache_at(&home.path().join("mirror"), &upstream);
+    let mut cache = registries::cache_at(&home.path().join("mirror"), &upstream);
     pull_platform(&cache, "lib/app", &index);
     let found = scan([cache.root()]);
     let registry = found.expect_sound().registry(None);
@@ -70,12 +71,12 @@ fn a_cache_with_missing_platforms_is_sound_until_something_is_damaged() {
 fn in_a_folder_of_a_private_registry_and_caches_only_the_private_damage_is_found() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("registries");
-    let private = Registry::start_at(&folder.join("private"));
+    let private = registries::start_at(&folder.join("private"));
     let mut random = Random::new(32);
     let (index, image) = (Index::random(&mut random, 900), Image::random(&mut random, 2, 900));
     push::index(&private.client(), "lib/app", "v1", &index);
     push::image(&private.client(), "base", "1", &image);
-    let caches = ["mirror-a", "mirrors/b"].map(|name| Registry::cache_at(&folder.join(name), &private));
+    let caches = ["mirror-a", "mirrors/b"].map(|name| registries::cache_at(&folder.join(name), &private));
     for cache in &caches {
         pull_platform(cache, "lib/app", &index);
     }
@@ -104,10 +105,10 @@ fn in_a_folder_of_a_private_registry_and_caches_only_the_private_damage_is_found
 
 #[test]
 fn a_cache_that_nobody_named_is_suggested() {
-    let upstream = Registry::start();
+    let upstream = registries::start();
     let mut random = Random::new(33);
     let home = tempfile::tempdir().unwrap();
-    let mut cache = Registry::cache_at(&home.path().join("mirror"), &upstream);
+    let mut cache = registries::cache_at(&home.path().join("mirror"), &upstream);
     for number in 0..4 {
         let index = Index::random(&mut random, 300);
         let repository = format!("lib/app{number}");

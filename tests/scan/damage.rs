@@ -6,18 +6,19 @@ use mcr_oci::{Algorithm, Digest};
 use mcr_tests::{Blob, Image, Index, Random, push};
 use serde_json::Value;
 
-use crate::registry2::{Registry, Tree};
+use crate::registries;
 use crate::scan::{Scan, scan};
+use mcr_tests::distribution::{Distribution, Tree};
 
 /// Two repositories: `team/app` with an index, `base` with an image.
 struct Pushed {
-    registry: Registry,
+    registry: Distribution,
     index: Index,
     image: Image,
 }
 
 fn pushed() -> Pushed {
-    let registry = Registry::start();
+    let registry = registries::start();
     let mut random = Random::new(7);
     let index = Index::random(&mut random, 2_000);
     let image = Image::random(&mut random, 2, 3_000);
@@ -72,7 +73,7 @@ fn a_sound_tree_gives_no_finding_however_it_is_named() {
 #[test]
 fn what_garbage_collection_does_to_an_index_is_found() {
     let pushed = pushed();
-    pushed.registry.collect_garbage();
+    pushed.registry.collect();
     let blobs: Vec<&Digest> = pushed.index.images.iter().flat_map(Image::blobs).map(|blob| &blob.digest).collect();
     // The index marks its children's bytes, which stay; nothing marks their layers.
     let children = pushed.index.images.iter().map(|child| ("manifest-unlinked", child.digest()));

@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 use mcr_tests::process;
 use mcr_tests::{Blob, Random, push};
 
-use crate::registry2::{Registry, Tree};
+use crate::registries;
 use crate::scan::{mcrctl, scan, scan_with};
+use mcr_tests::distribution::Tree;
 
 #[test]
 fn blobs_that_nothing_names_are_hashed_too_and_told_as_information() {
-    let registry = Registry::start();
+    let registry = registries::start();
     let blob = Blob::random(&mut Random::new(51), 5_000);
     push::blob(&registry.client(), "lone", &blob);
     Tree::flip(&registry.tree().data(&blob.digest));
@@ -22,7 +23,7 @@ fn blobs_that_nothing_names_are_hashed_too_and_told_as_information() {
 
 #[test]
 fn a_killed_run_goes_on_where_it_was_and_a_finished_one_leaves_nothing() {
-    let registry = Registry::start();
+    let registry = registries::start();
     let client = registry.client();
     let mut random = Random::new(52);
     let blobs: Vec<Blob> = (0..8).map(|_| Blob::random(&mut random, 17 << 20)).collect();
@@ -58,7 +59,7 @@ fn a_killed_run_goes_on_where_it_was_and_a_finished_one_leaves_nothing() {
 
 #[test]
 fn a_state_that_is_another_trees_or_damaged_is_not_believed() {
-    let registry = Registry::start();
+    let registry = registries::start();
     let blob = Blob::random(&mut Random::new(53), 5_000);
     push::blob(&registry.client(), "lone", &blob);
     let home = tempfile::tempdir().unwrap();

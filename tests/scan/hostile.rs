@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use mcr_oci::Digest;
 use mcr_tests::{Image, Index, Random, process, push, tools};
 
-use crate::registry2::{Registry, Tree};
+use crate::registries;
 use crate::scan::{mcrctl, read, scan};
+use mcr_tests::distribution::{Distribution, Tree};
 
 /// Longer than this no look at a small tree may take.
 const QUICK: Duration = Duration::from_secs(10);
 
 /// A registry with one index in `team/app` and one image in `base`.
-fn small(seed: u64) -> (Registry, Index, Image) {
-    let registry = Registry::start();
+fn small(seed: u64) -> (Distribution, Index, Image) {
+    let registry = registries::start();
     let mut random = Random::new(seed);
     let (index, image) = (Index::random(&mut random, 600), Image::random(&mut random, 2, 600));
     push::index(&registry.client(), "team/app", "v1", &index);

@@ -15,6 +15,6 @@ mod deep;
 mod hostile;
 mod mcr;
 mod oci_layout;
-mod registry2;
+mod registries;
 mod repair;
 mod scan;

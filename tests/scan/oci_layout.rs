@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use mcr_oci::Digest;
 use mcr_tests::{Index, Random, process, push, tools};
 
-use crate::registry2::{Registry, Tree};
+use crate::registries;
 use crate::scan::scan;
+use mcr_tests::distribution::Tree;
 
 fn blob(layout: &Path, digest: &Digest) -> PathBuf {
     layout.join("blobs").join(digest.algorithm().as_str()).join(digest.hex())
@@ -14,7 +15,7 @@ fn blob(layout: &Path, digest: &Digest) -> PathBuf {
 
 /// An index with two images, copied out of a registry by skopeo under the tag `v1`.
 fn copied(home: &Path) -> (PathBuf, Index) {
-    let registry = Registry::start();
+    let registry = registries::start();
     let index = Index::random(&mut Random::new(81), 500);
     push::index(&registry.client(), "app", "v1", &index);
     let layout = home.join("layout");
@@ -62,7 +63,7 @@ fn what_skopeo_wrote_is_sound_and_then_damaged() {
 #[test]
 fn what_crane_wrote_is_sound() {
     let home = tempfile::tempdir().unwrap();
-    let registry = Registry::start();
+    let registry = registries::start();
     let index = Index::random(&mut Random::new(82), 500);
     push::index(&registry.client(), "app", "v1", &index);
     let layout = home.path().join("layout");

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use mcr_tests::{Image, Index, Random, damage, pull, push};
 
-use crate::registry2::{Registry, Tree};
+use crate::registries;
 use crate::scan::{scan, text};
+use mcr_tests::distribution::Tree;
 
 /// What differs between two trees: added, removed, changed.
 fn difference(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<(char, PathBuf)> {
@@ -29,7 +30,7 @@ fn repair(what: &str, root: &Path) -> crate::scan::Scan {
 
 #[test]
 fn revision_links_are_written_back_where_the_bytes_hash_right() {
-    let mut registry = Registry::start();
+    let mut registry = registries::start();
     let mut random = Random::new(21);
     let client = registry.client();
     let indexes = [Index::random(&mut random, 800), Index::random(&mut random, 800)];
@@ -78,12 +79,12 @@ fn revision_links_are_written_back_where_the_bytes_hash_right() {
 
 #[test]
 fn links_without_bytes_are_removed_so_that_a_cache_fetches_again() {
-    let upstream = Registry::start();
+    let upstream = registries::start();
     let image = Image::random(&mut Random::new(22), 3, 4_000);
     push::image(&upstream.client(), "lib/base", "1", &image);
     let home = tempfile::tempdir().unwrap();
     let root = home.path().join("mirror");
-    let mut cache = Registry::cache_at(&root, &upstream);
+    let mut cache = registries::cache_at(&root, &upstream);
     let _ = pull::assert_whole(&cache.client(), "lib/base", "1");
     let tree = cache.tree();
     crate::caches::wait_for(|| image.layers.iter().all(|layer| tree.layer("lib/base", &layer.digest).is_file()));
@@ -105,7 +106,7 @@ fn links_without_bytes_are_removed_so_that_a_cache_fetches_again() {
 
 #[test]
 fn on_a_private_tree_the_link_goes_and_the_loss_stays_told() {
-    let registry = Registry::start();
+    let registry = registries::start();
     let image = Image::random(&mut Random::new(23), 2, 500);
     push::image(&registry.client(), "base", "1", &image);
     let lost = &image.layers[0].digest;
@@ -121,7 +122,7 @@ fn on_a_private_tree_the_link_goes_and_the_loss_stays_told() {
 
 #[test]
 fn a_manifest_that_is_linked_again_shows_what_lacks_below_it() {
-    let registry = Registry::start();
+    let registry = registries::start();
     let client = registry.client();
     let index = Index::random(&mut Random::new(24), 500);
     push::index(&client, "app", "inner", &index);

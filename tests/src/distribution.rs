@@ -1,93 +1,73 @@
 //! The registries of others on trees of their own, Debian's docker-registry 2.8.2 and distribution 3: started,
 //! stopped, collected; never repaired here.
 
-use std::net::{SocketAddr, TcpListener};
+mod setup;
+mod tree;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use mcr_oci::Digest;
+use mcr_oci::{Digest, media_type};
 use tempfile::TempDir;
 
 use crate::process::{self, Daemon};
-use crate::{Client, tools};
+use crate::{Client, Response, ports, tls, tools};
 
-/// Which program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// Debian's package `docker-registry`.
-    Two,
-    /// distribution 3.1, from its sources.
-    Three,
-}
-
-impl Program {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Two, Self::Three];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Two => "docker-registry",
-            Self::Three => "registry",
-        }
-    }
-}
+pub use setup::{Program, Setup, self_signed};
+pub use tree::Tree;
 
 /// A running (or stopped) registry.
 #[derive(Debug)]
 pub struct Distribution {
-    program: Program,
+    setup: Setup,
     home: TempDir,
+    root: PathBuf,
     address: SocketAddr,
-    extra: String,
+    debug: SocketAddr,
     daemon: Option<Daemon>,
 }
 
-/// An address on loopback whose port is free now, for programs that cannot say which one they took.
-///
-/// # Panics
-/// Where there is none.
-#[must_use]
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address")
-}
-
 impl Distribution {
-    /// One over plain HTTP, with deletes and the descriptor cache of the shipped configuration.
+    /// Debian's, over plain HTTP, with deletes and the descriptor cache of the shipped configuration.
     #[must_use]
-    pub fn start(program: Program) -> Self {
-        Self::with(program, "")
+    pub fn start() -> Self {
+        Self::with(Setup::default())
     }
 
-    /// A pull-through cache of `upstream`.
+    /// Another program in the same way.
     #[must_use]
-    pub fn proxy(program: Program, upstream: &str) -> Self {
-        Self::with(program, &format!("proxy:\n  remoteurl: {upstream}\n"))
+    pub fn of(program: Program) -> Self {
+        Self::with(Setup { program, ..Setup::default() })
     }
 
-    /// One with more configuration.
+    /// Debian's, over TLS with a certificate of its own.
+    #[must_use]
+    pub fn secured() -> Self {
+        Self::with(Setup { secured: true, ..Setup::default() })
+    }
+
+    /// One as `setup` says.
     ///
     /// # Panics
     /// Where it does not become ready.
     #[must_use]
-    pub fn with(program: Program, extra: &str) -> Self {
+    pub fn with(setup: Setup) -> Self {
         let home = tempfile::Builder::new().prefix("mcr-test-distribution-").tempdir().expect("a directory");
-        let mut registry = Self { program, home, address: free_address(), extra: extra.to_owned(), daemon: None };
+        let root = setup.root.clone().unwrap_or_else(|| home.path().join("tree"));
+        std::fs::create_dir_all(&root).expect("a directory for the tree");
+        if setup.secured {
+            self_signed(home.path());
+        }
+        let (address, debug) = (ports::free(), ports::free());
+        let mut registry = Self { setup, home, root, address, debug, daemon: None };
         registry.run();
         registry
     }
 
     /// Its configuration file, written anew.
     fn configuration(&self) -> PathBuf {
-        let home = self.home.path();
-        let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage:\n  delete: {{enabled: true}}\n  \
-             cache: {{blobdescriptor: inmemory}}\n  filesystem: {{rootdirectory: {}}}\nhttp:\n  addr: {}\n  \
-             secret: only-for-this-test\n{}",
-            self.storage().display(),
-            self.address,
-            self.extra
-        );
-        let path = home.join("config.yml");
+        let path = self.home.path().join("config.yml");
+        let text = self.setup.configuration(self.home.path(), &self.root, self.address, self.debug);
         std::fs::write(&path, text).expect("a configuration");
         path
     }
@@ -98,12 +78,13 @@ impl Distribution {
     /// Where it runs already or does not become ready.
     pub fn run(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
-        let mut command = tools::command(self.program.name());
+        let program = self.setup.program.name();
+        let mut command = tools::command(program);
         // Version 3 otherwise tries to send traces to a collector that is not there.
         command.arg("serve").arg(self.configuration()).env("OTEL_TRACES_EXPORTER", "none");
         let mut daemon = Daemon::start(&mut command, self.home.path().join("log"));
         let client = self.client();
-        daemon.wait_ready(self.program.name(), || client.request("GET", "/v2/").send().is_ok());
+        daemon.wait_ready(program, || client.request("GET", "/v2/").send().is_ok());
         self.daemon = Some(daemon);
     }
 
@@ -118,62 +99,100 @@ impl Distribution {
         self.run();
     }
 
+    /// `garbage-collect -m`, beside the registry if it runs.
+    pub fn collect(&self) {
+        let mut command = tools::command(self.setup.program.name());
+        command.args(["garbage-collect", "-m"]).arg(self.configuration()).env("OTEL_TRACES_EXPORTER", "none");
+        let _ = process::run(&mut command).ok();
+    }
+
     /// `garbage-collect -m`, with the registry stopped meanwhile: incident 1.
     pub fn collect_garbage(&mut self) {
         self.stop();
-        let mut command = tools::command(self.program.name());
-        command.args(["garbage-collect", "-m"]).arg(self.configuration()).env("OTEL_TRACES_EXPORTER", "none");
-        let _ = process::run(&mut command).ok();
+        self.collect();
         self.run();
     }
 
     /// A client without a connection yet.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(self.address, None)
+        let tls = self.setup.secured.then(|| tls::trusting(&self.certificate()));
+        Client::new(self.address, tls)
     }
 
-    /// `host:port`.
+    /// `GET` of a manifest, as a client that knows every type asks for it.
+    #[must_use]
+    pub fn manifest(&self, repository: &str, reference: &str) -> Response {
+        let accept =
+            [media_type::OCI_INDEX, media_type::OCI_MANIFEST, media_type::DOCKER_LIST, media_type::DOCKER_MANIFEST];
+        let client = self.client();
+        let request = client.request("GET", &format!("/v2/{repository}/manifests/{reference}"));
+        request.header("Accept", &accept.join(", ")).call()
+    }
+
+    /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://host:port`.
+    /// `host:port`.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// `http(s)://host:port`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http{}://{}", if self.setup.secured { "s" } else { "" }, self.address)
+    }
+
+    /// Where its own metrics are.
+    #[must_use]
+    pub const fn debug(&self) -> SocketAddr {
+        self.debug
+    }
+
+    /// What it tells Prometheus of itself.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        Client::new(self.debug, None).get("/metrics").expect(200).text()
+    }
+
+    /// What a client must trust.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.home.path().join("cert.pem")
     }
 
     /// The root of its storage.
     #[must_use]
-    pub fn storage(&self) -> PathBuf {
-        self.home.path().join("tree")
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its tree, for whoever damages it.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        Tree(self.root.clone())
     }
 
     /// The directory of a repository.
     #[must_use]
     pub fn repository(&self, name: &str) -> PathBuf {
-        self.storage().join("docker/registry/v2/repositories").join(name)
+        self.tree().repository(name)
     }
 
     /// The bytes of a blob or manifest.
     #[must_use]
     pub fn data(&self, digest: &Digest) -> PathBuf {
-        data(&self.storage(), digest)
+        self.tree().data(digest)
     }
 
     /// The link that lets a repository serve a manifest.
     #[must_use]
     pub fn revision(&self, repository: &str, digest: &Digest) -> PathBuf {
-        let revisions = self.repository(repository).join("_manifests/revisions");
-        revisions.join(digest.algorithm().as_str()).join(digest.hex()).join("link")
+        self.tree().revision(repository, digest)
     }
-}
-
-/// The bytes of a blob or manifest in a distribution tree.
-#[must_use]
-pub fn data(storage: &Path, digest: &Digest) -> PathBuf {
-    let (algorithm, hex) = (digest.algorithm().as_str(), digest.hex());
-    storage.join("docker/registry/v2/blobs").join(algorithm).join(&hex[..2]).join(hex).join("data")
 }

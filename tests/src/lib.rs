@@ -16,6 +16,7 @@ pub mod http;
 pub mod layout;
 pub mod memory;
 pub mod mount;
+pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod pull;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::sync::Mutex;
 
-use mcr_tests::distribution::{Distribution, Program};
+use mcr_tests::distribution::Distribution;
 use mcr_tests::proxy::{Action, Proxy};
 use tempfile::tempdir;
 
@@ -13,7 +13,7 @@ use crate::said::{judged, run};
 
 #[test]
 fn a_catalog_that_lost_its_repositories_is_not_sound() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     push_index(&registry.client(), "infra/ci", "latest", 3);
     let home = tempdir().unwrap();
     let file = home.path().join("probe.prom");
@@ -25,7 +25,7 @@ fn a_catalog_that_lost_its_repositories_is_not_sound() {
     assert!(before.contains("registry_manifest_integrity_catalog_accessible 1\n"), "{before}");
     assert!(before.contains("registry_manifest_integrity_tags_checked 1\n"), "{before}");
 
-    fs::remove_dir_all(registry.storage().join("docker/registry/v2/repositories")).unwrap();
+    fs::remove_dir_all(registry.root().join("docker/registry/v2/repositories")).unwrap();
     let output = run(&probe);
     assert_eq!(output.code, Some(3), "{output:?}");
     assert!(output.stderr.contains("0 repositories"), "{output:?}");
@@ -39,7 +39,7 @@ fn a_catalog_that_lost_its_repositories_is_not_sound() {
 
 #[test]
 fn repositories_without_tags_and_globs() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let client = registry.client();
     push_index(&client, "infra/ci", "latest", 3);
     push_index(&client, "other", "latest", 4);
@@ -60,7 +60,7 @@ fn repositories_without_tags_and_globs() {
 
 #[test]
 fn one_failing_tag_or_repository_never_ends_a_run() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let client = registry.client();
     for (repository, seed) in [("a/one", 1), ("a/two", 2), ("b/three", 3)] {
         push_index(&client, repository, "latest", seed);
@@ -80,7 +80,7 @@ fn one_failing_tag_or_repository_never_ends_a_run() {
 
 #[test]
 fn tags_that_go_or_move_while_a_run_is_under_way_are_not_broken() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let client = registry.client();
     push_index(&client, "infra/ci", "latest", 1);
     let lost = push_index(&client, "infra/old", "latest", 2);
@@ -113,7 +113,7 @@ fn tags_that_go_or_move_while_a_run_is_under_way_are_not_broken() {
 
 #[test]
 fn a_cache_that_holds_one_platform_is_sound_as_a_cache() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let content = push_index(&registry.client(), "mirror/app", "latest", 3);
     push_index(&registry.client(), "infra/ci", "latest", 4);
     let missing = &content.images[1];

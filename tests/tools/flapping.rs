@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use mcr_tests::distribution::{Distribution, Program, free_address};
+use mcr_tests::distribution::Distribution;
+use mcr_tests::ports;
 use mcr_tests::proxy::{Action, Proxy};
 
 use crate::said::{findings, judged, run, text};
 use crate::{Content, push_index};
 
 fn registry() -> (Distribution, Content) {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let content = push_index(&registry.client(), "infra/ci", "latest", 7);
     (registry, content)
 }
@@ -114,7 +115,7 @@ fn a_registry_that_is_unavailable_as_a_whole_is_undetermined() {
 
 #[test]
 fn nobody_there_is_undetermined_never_broken() {
-    let nobody = format!("http://{}", free_address());
+    let nobody = format!("http://{}", ports::free());
     let (code, kinds, json) = judged(&["--addr", &nobody, "verify", "infra/ci:latest"]);
     assert_eq!((code, kinds), (3, vec!["unreachable".to_owned()]));
     assert_eq!(json["sound"], false);

@@ -14,7 +14,7 @@ use crate::{Content, push_index};
 
 /// A registry with one index, its cache warm as after any push.
 fn registry(program: Program) -> (Distribution, Content) {
-    let registry = Distribution::start(program);
+    let registry = Distribution::of(program);
     let content = push_index(&registry.client(), "infra/ci", "latest", 1);
     (registry, content)
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mcr_tests::Random;
-use mcr_tests::distribution::free_address;
+use mcr_tests::ports;
 use mcr_tests::proxy::{Action, Proxy};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::said::run;
 
 /// A server without a registry behind it.
 fn liar(plan: impl Fn(&str, &str, usize) -> Action + Send + Sync + 'static) -> Proxy {
-    Proxy::start(free_address(), plan)
+    Proxy::start(ports::free(), plan)
 }
 
 fn ok(body: &str) -> Action {

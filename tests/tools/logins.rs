@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use mcr_tests::distribution::{Distribution, Program};
+use mcr_tests::distribution::{Distribution, Setup};
 use mcr_tests::process;
 use mcr_tests::server::{Options, Server};
 use mcr_tests::tools;
@@ -19,7 +19,7 @@ fn secured() -> (Distribution, tempfile::TempDir) {
     let made = process::run(tools::command("htpasswd").args(["-Bbn", "ci", "s3cret"])).ok();
     fs::write(&file, made.stdout).unwrap();
     let auth = format!("auth:\n  htpasswd: {{realm: test, path: {}}}\n", file.display());
-    let registry = Distribution::with(Program::Two, &auth);
+    let registry = Distribution::with(Setup { extra: auth, ..Setup::default() });
     push_index(&registry.client().with_basic("ci", "s3cret"), "infra/ci", "latest", 1);
     (registry, home)
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mcr_tests::distribution::{Distribution, Program, free_address};
+use mcr_tests::distribution::Distribution;
+use mcr_tests::ports;
 use mcr_tests::process::{self, Daemon};
 use mcr_tests::{Client, tools};
 use tempfile::tempdir;
@@ -14,7 +15,7 @@ use crate::said::{judged, mcrctl, run};
 
 #[test]
 fn the_tree_marks_what_is_whole_and_what_is_not() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let content = push_index(&registry.client(), "infra/ci", "latest", 1);
     let url = registry.url();
     let sound = run(&["--addr", &url, "verify", "infra/ci:latest"]).ok().text();
@@ -40,7 +41,7 @@ fn the_tree_marks_what_is_whole_and_what_is_not() {
 
 #[test]
 fn junit_tells_a_ci_system() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let content = push_index(&registry.client(), "infra/ci", "latest", 1);
     fs::remove_file(registry.data(&content.images[0].layers[1].digest)).unwrap();
     push_index(&registry.client(), "infra/ok", "latest", 2);
@@ -56,7 +57,7 @@ fn junit_tells_a_ci_system() {
 
 #[test]
 fn waiting_ends_when_the_push_is_there() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let (client, url) = (registry.client(), registry.url());
     push_index(&client, "infra/ci", "other", 1);
     let pushing = std::thread::spawn(move || {
@@ -88,7 +89,7 @@ fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 
 #[test]
 fn a_scheduled_probe_serves_its_metrics_and_ends_on_a_signal() {
-    let registry = Distribution::start(Program::Two);
+    let registry = Distribution::start();
     let content = push_index(&registry.client(), "infra/ci", "latest", 1);
     let home = tempdir().unwrap();
     let mut command = mcrctl(&["--addr", &registry.url(), "probe", "--schedule", "* * * * * *"]);
@@ -124,14 +125,14 @@ fn a_scheduled_probe_serves_its_metrics_and_ends_on_a_signal() {
 
 #[test]
 fn a_pushgateway_keeps_the_last_complete_run() {
-    let gateway: SocketAddr = free_address();
+    let gateway: SocketAddr = ports::free();
     let home = tempdir().unwrap();
     let mut command = tools::command("prometheus-pushgateway");
     command.arg(format!("--web.listen-address={gateway}"));
     let mut daemon = Daemon::start(&mut command, home.path().join("log"));
     let client = || Client::new(gateway, None);
     daemon.wait_ready("the Pushgateway", || client().request("GET", "/-/ready").send().is_ok());
-    let mut registry = Distribution::start(Program::Two);
+    let mut registry = Distribution::start();
     push_index(&registry.client(), "infra/ci", "latest", 1);
     let (url, gateway) = (registry.url(), format!("http://{gateway}"));
     let probe = ["--addr", &url, "probe", "--pushgateway", &gateway, "--instance", "test"];

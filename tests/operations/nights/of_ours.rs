@@ -7,8 +7,8 @@ use mcr_tests::mount::Tmpfs;
 use mcr_tests::{Client, Image, Options, Random, Server, damage, layout, process, push};
 
 use crate::page::Night;
-use crate::ports;
 use crate::scene::{self, REPOSITORY, TAG};
+use mcr_tests::ports;
 
 use super::{built, says};
 

@@ -2,14 +2,14 @@
 
 use crate::page::Night;
 use crate::probe::Probe;
-use crate::registry2::Registry2;
 use crate::scene::{self, REPOSITORY, TAG};
 use crate::stack::{Stack, Targets};
+use mcr_tests::distribution::Distribution;
 
 use super::{built, says};
 
 pub(crate) fn manifest_integrity_failure(night: &mut Night) {
-    let mut registry = Registry2::secured();
+    let mut registry = Distribution::secured();
     let index = scene::sound_image(&registry.client());
     let hex = scene::empty_layer(&registry, &index);
     let probe = Probe::over(&registry);
@@ -17,15 +17,15 @@ pub(crate) fn manifest_integrity_failure(night: &mut Night) {
     probe.wait_for("registry_manifest_integrity_broken_tag");
     let _ = stack.wait_firing("RegistryManifestIntegrityFailure");
     let build = built(night, &index);
-    let aside = registry.storage().with_extension("damaged");
+    let aside = registry.root().with_extension("damaged");
     night.trust(&registry.certificate()).set("REGISTRY", registry.authority());
-    night.set("REPOSITORY", REPOSITORY).set("TAG", TAG).set("STORAGE", registry.storage());
+    night.set("REPOSITORY", REPOSITORY).set("TAG", TAG).set("STORAGE", registry.root());
     night.set("ASIDE", &aside).set("BUILD", build).set("PROMETHEUS", stack.prometheus());
 
     let said = night.run("First look");
     says(&said, &["repository=\"infra/ci\"", "tag=\"latest\"", "kind=\"blob-", "INCOMPLETE", &hex]);
     says(&night.run("Damaged bytes"), &[&format!("sha256:{hex}"), &hex]);
-    assert!(!registry.blob(&hex).exists() && aside.join(&hex).join("data").is_file(), "set aside");
+    assert!(!registry.tree().data_of("sha256", &hex).exists() && aside.join(&hex).join("data").is_file(), "set aside");
     registry.stop();
     registry.run();
     let _ = night.run("Push again");
@@ -34,13 +34,13 @@ pub(crate) fn manifest_integrity_failure(night: &mut Night) {
 }
 
 pub(crate) fn orphan_index(night: &mut Night) {
-    let mut registry = Registry2::secured();
+    let mut registry = Distribution::secured();
     let _ = scene::another_image(&registry.client(), "app", 81);
     let index = scene::sound_image(&registry.client());
     scene::unlink_children(&registry, &index);
     let build = built(night, &index);
     night.trust(&registry.certificate()).set("REGISTRY", registry.authority());
-    night.set("REPOSITORY", REPOSITORY).set("TAG", TAG).set("STORAGE", registry.storage()).set("BUILD", build);
+    night.set("REPOSITORY", REPOSITORY).set("TAG", TAG).set("STORAGE", registry.root()).set("BUILD", build);
 
     let said = night.run("Diagnose");
     says(&said, &["manifest-missing", "GONE   sha256:", "manifest-unlinked", "bytes present"]);
@@ -57,27 +57,27 @@ pub(crate) fn orphan_index(night: &mut Night) {
 }
 
 pub(crate) fn catalog_inaccessible(night: &mut Night) {
-    let mut registry = Registry2::secured();
+    let mut registry = Distribution::secured();
     let _ = scene::sound_image(&registry.client());
-    night.trust(&registry.certificate()).set("REGISTRY", registry.authority()).set("STORAGE", registry.storage());
+    night.trust(&registry.certificate()).set("REGISTRY", registry.authority()).set("STORAGE", registry.root());
     // The volume is not mounted when the registry starts.
-    let away = registry.storage().with_extension("away");
+    let away = registry.root().with_extension("away");
     registry.stop();
-    std::fs::rename(registry.storage(), &away).unwrap();
+    std::fs::rename(registry.root(), &away).unwrap();
     registry.run();
 
     says(&night.run("First look"), &["it lists 0 repositories", "\"repositories\":[]", "No such file"]);
-    let _ = std::fs::remove_dir_all(registry.storage());
-    std::fs::rename(&away, registry.storage()).unwrap();
+    let _ = std::fs::remove_dir_all(registry.root());
+    std::fs::rename(&away, registry.root()).unwrap();
     says(&night.run("Verify"), &["infra", "no findings"]);
 }
 
 pub(crate) fn scan_findings(night: &mut Night) {
-    let registry = Registry2::secured();
+    let registry = Distribution::secured();
     let index = scene::sound_image(&registry.client());
     scene::unlink_children(&registry, &index);
     let orphan = scene::orphan_link(&registry);
-    night.trust(&registry.certificate()).set("REGISTRY", registry.authority()).set("STORAGE", registry.storage());
+    night.trust(&registry.certificate()).set("REGISTRY", registry.authority()).set("STORAGE", registry.root());
 
     let said = night.run("First look");
     says(&said, &["manifest-unlinked", "bytes present", "link-orphan", &orphan, "tree manifest-unlinked 2"]);

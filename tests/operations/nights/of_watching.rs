@@ -8,16 +8,17 @@ use mcr_tests::process::Daemon;
 use mcr_tests::tools;
 
 use crate::page::Night;
+use crate::probe;
 use crate::probe::Probe;
-use crate::registry2::{Registry2, self_signed};
 use crate::scene::{self, REPOSITORY, TAG};
 use crate::stack::{Stack, Targets};
-use crate::{ports, probe};
+use mcr_tests::distribution::{Distribution, self_signed};
+use mcr_tests::ports;
 
 use super::says;
 
 pub(crate) fn integrity_probe_stale(night: &mut Night) {
-    let registry = Registry2::secured();
+    let registry = Distribution::secured();
     let _ = scene::sound_image(&registry.client());
     let probe = Probe::over(&registry);
     let address = probe.address();
@@ -37,7 +38,7 @@ pub(crate) fn integrity_probe_stale(night: &mut Night) {
 }
 
 /// nginx before `registry`, which answers 429 for the repository as long as `limited`.
-fn proxy(home: &Path, address: SocketAddr, registry: &Registry2, limited: bool) -> Daemon {
+fn proxy(home: &Path, address: SocketAddr, registry: &Distribution, limited: bool) -> Daemon {
     let blobs = if limited { "location /v2/infra/ { return 429; }" } else { "" };
     let place = home.display();
     let text = format!(
@@ -59,7 +60,7 @@ fn proxy(home: &Path, address: SocketAddr, registry: &Registry2, limited: bool) 
 }
 
 pub(crate) fn integrity_undetermined(night: &mut Night) {
-    let registry = Registry2::start();
+    let registry = Distribution::start();
     let _ = scene::sound_image(&registry.client());
     let home = tempfile::tempdir().unwrap();
     self_signed(home.path());
@@ -75,11 +76,11 @@ pub(crate) fn integrity_undetermined(night: &mut Night) {
 }
 
 pub(crate) fn scan_stale(night: &mut Night) {
-    let registry = Registry2::start();
+    let registry = Distribution::start();
     let _ = scene::sound_image(&registry.client());
     let file = night.home().join("registry.prom");
     let mut command = probe::mcrctl();
-    command.arg("scan").arg(registry.storage()).arg("--textfile").arg(&file);
+    command.arg("scan").arg(registry.root()).arg("--textfile").arg(&file);
     let _ = mcr_tests::process::run(&mut command).ok();
     // It is two days old.
     let text = std::fs::read_to_string(&file).unwrap();
@@ -92,7 +93,7 @@ pub(crate) fn scan_stale(night: &mut Night) {
         .collect();
     assert_ne!(old, text);
     std::fs::write(&file, old).unwrap();
-    night.set("STORAGE", registry.storage()).set("TEXTFILE", &file);
+    night.set("STORAGE", registry.root()).set("TEXTFILE", &file);
 
     says(&night.run("First look"), &["registry_scan_last_run_timestamp 1700000000"]);
     says(&night.run("Mend"), &["sound"]);
@@ -100,7 +101,7 @@ pub(crate) fn scan_stale(night: &mut Night) {
 }
 
 pub(crate) fn low_cache_hit_rate(night: &mut Night) {
-    let registry = Registry2::start();
+    let registry = Distribution::start();
     let index = scene::sound_image(&registry.client());
     // docker-registry stands in the place of the scraped server.
     let stack = Stack::watching(Targets::server(registry.debug()));

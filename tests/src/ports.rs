@@ -13,14 +13,18 @@ const COUNT: u16 = 12_000;
 static TRIED: AtomicU16 = AtomicU16::new(0);
 
 /// An address on loopback whose port is free now, and which this process is given once.
-pub(crate) fn free() -> SocketAddr {
+///
+/// # Panics
+/// Where none is.
+#[must_use]
+pub fn free() -> SocketAddr {
     // Suites that run at the same time begin at different places.
-    let begin = u16::try_from(std::process::id() % 400).unwrap() * 30;
+    let begin = u16::try_from(std::process::id() % 400).expect("below 400") * 30;
     for _ in 0..COUNT {
         let next = TRIED.fetch_add(1, Ordering::Relaxed) % COUNT;
         let port = FIRST + (begin + next) % COUNT;
         if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            return listener.local_addr().unwrap();
+            return listener.local_addr().expect("a bound listener has an address");
         }
     }
     panic!("no port is free");
