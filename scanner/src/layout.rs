@@ -1,5 +1,6 @@
 //! Which registries lie at a path, found by looking; never a look into one.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -39,6 +40,8 @@ impl Layout {
 }
 
 /// Directories that are looked at for registries below a path.
+/// Most entries that are said to be passed over.
+const NOTED_MAX: usize = 10;
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// How deep below a path registries are looked for.
@@ -78,7 +81,7 @@ pub(crate) fn find(path: &Path, forced: Option<Layout>, watch: &dyn Watch) -> Re
     if let Some(found) = registry_at(&tree, &path, &name, forced)? {
         return Ok(vec![found]);
     }
-    let mut search = Search { folder: &path, forced, found: Vec::new(), looked_at: 0, watch };
+    let mut search = Search { folder: &path, forced, found: Vec::new(), looked_at: 0, noted: 0, watch };
     search.below(&tree, tree.root(), "", 1)?;
     if search.found.is_empty() {
         return match forced {
@@ -190,6 +193,7 @@ struct Search<'a> {
     forced: Option<Layout>,
     found: Vec<Found>,
     looked_at: usize,
+    noted: usize,
     watch: &'a dyn Watch,
 }
 
@@ -218,15 +222,25 @@ impl Search<'_> {
             let whole = if name.is_empty() { shown } else { format!("{name}/{shown}") };
             match tree.directory(at, &part) {
                 Answer::There(directory) => self.child(tree, &directory, &whole, depth)?,
-                Answer::Outside => self.watch.note(&format!(
+                Answer::Outside => self.note(&format!(
                     "{}: a symbolic link that leads out of the folder is not followed; name its target as a path of its own",
                     self.folder.join(&whole).display()
                 )),
-                Answer::Failed(_) => self.watch.note(&format!("{} cannot be looked at", self.folder.join(&whole).display())),
+                Answer::Failed(_) => self.note(&format!("{} cannot be looked at", self.folder.join(&whole).display())),
                 Answer::Absent | Answer::Odd(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Tells what was passed over; a folder of something else has thousands of such entries.
+    fn note(&mut self, line: &str) {
+        self.noted += 1;
+        match self.noted.cmp(&NOTED_MAX) {
+            Ordering::Less => self.watch.note(line),
+            Ordering::Equal => self.watch.note("and more that is passed over"),
+            Ordering::Greater => {}
+        }
     }
 
     fn child(&mut self, tree: &Tree, at: &Directory, name: &str, depth: usize) -> Result<(), ScanError> {

@@ -6,6 +6,7 @@ mod uploads;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
 use mcr_metadata::ReadOnly;
@@ -68,7 +69,7 @@ pub(crate) fn scan(found: &Found, judged: &Judged, settings: &Settings, watch: &
     // Each thread has a connection of its own.
     let open = || ReadOnly::open(&database).map(Mutex::new);
     pool::each(settings.jobs, &wanted, open, |reader, (id, name)| match reader {
-        Ok(reader) => Repository { shared: &shared, reader, id: *id, name }.scan(),
+        Ok(reader) => Repository { shared: &shared, reader, id: *id, name, indexes: AtomicU64::new(0) }.scan(),
         Err(error) => shared.push(name, &unreachable_because(&error.to_string())),
     });
     let mut part = shared.into_part();

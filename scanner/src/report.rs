@@ -50,9 +50,9 @@ pub struct Scanned {
     pub repositories: u64,
     /// Tags.
     pub tags: u64,
-    /// Image manifests, each counted once per root that reaches it.
+    /// Image manifests that tags reach, each once a repository.
     pub manifests: u64,
-    /// Indexes, counted in the same way.
+    /// Indexes that tags reach; one within others counts once for each tag's manifest that reaches it.
     pub indexes: u64,
     /// Links: of tags, of manifests, of layers.
     pub links: u64,

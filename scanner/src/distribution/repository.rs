@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -50,6 +51,7 @@ pub(crate) fn scan(shared: &Shared<'_>, name: &str, at: &Directory, jobs: usize)
         revisions: super::source::Links::default(),
         damaged: Mutex::new(HashSet::new()),
         marks: true,
+        marked: AtomicU64::new(0),
     };
     let mut outcome = Outcome { findings: layers.findings, ..Outcome::default() };
     outcome.findings.extend(tags.findings);
@@ -76,6 +78,7 @@ pub(crate) fn scan(shared: &Shared<'_>, name: &str, at: &Directory, jobs: usize)
         },
     );
     let mut outcome = walked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome.scanned.manifests = repository.marked.load(Ordering::Relaxed).saturating_sub(outcome.scanned.indexes);
     let mut broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     broken.sort_by_key(|(number, _)| *number);
     for (count, (number, findings)) in broken.into_iter().enumerate() {
@@ -151,11 +154,10 @@ impl Repository<'_> {
     }
 
     fn take(&self, number: usize, report: Report, outcome: &Mutex<Outcome>, broken: &Mutex<Vec<Broken>>) {
-        let (manifests, indexes) = (report.checked.manifests, report.checked.indexes);
+        let indexes = report.checked.indexes;
         let lacking = judge::lacking_indexes(&report);
         let findings = judge::findings(report, self.shared.kind, self);
         if let Ok(mut outcome) = outcome.lock() {
-            outcome.scanned.manifests += manifests;
             outcome.scanned.indexes += indexes;
             outcome.lacking += lacking;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mcr_oci::{Algorithm, Descriptor, Digest, FindingKind, MANIFEST_MAX};
@@ -51,6 +52,8 @@ pub(crate) struct Repository<'a> {
     pub(crate) damaged: Mutex<HashSet<Digest>>,
     /// Whether walks mark the manifests they reach.
     pub(crate) marks: bool,
+    /// How many they marked: manifests and indexes, each once.
+    pub(crate) marked: AtomicU64,
 }
 
 impl Repository<'_> {
@@ -90,8 +93,9 @@ impl Repository<'_> {
         let (table, key) = Key::of(digest);
         if self.marks
             && let Some(known) = self.revisions.tables.get(table)
+            && known.raise(key, REACHED)
         {
-            known.raise(key, REACHED);
+            self.marked.fetch_add(1, Ordering::Relaxed);
         }
         let target = match self.link(&self.revisions, digest) {
             Link::To(target) => target,

@@ -1,6 +1,7 @@
 //! One repository of our own layout, from its tags over rows to files; never another one.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -19,6 +20,8 @@ pub(super) struct Repository<'a> {
     pub(super) reader: &'a Mutex<ReadOnly>,
     pub(super) id: i64,
     pub(super) name: &'a str,
+    /// Indexes that tags reached so far.
+    pub(super) indexes: AtomicU64,
 }
 
 impl Repository<'_> {
@@ -28,7 +31,10 @@ impl Repository<'_> {
         if let Err(error) = self.tags(&mut reached).and_then(|()| self.untagged(&mut reached)) {
             self.shared.push(self.name, &unreachable_because(&format!("its rows cannot be read: {error}")));
         }
-        self.shared.with_sum(|sum| sum.scanned.repositories += 1);
+        self.shared.with_sum(|sum| {
+            sum.scanned.repositories += 1;
+            sum.scanned.manifests += (reached.len() as u64).saturating_sub(self.indexes.load(Ordering::Relaxed));
+        });
     }
 
     fn tags(&self, reached: &mut HashSet<(usize, Key)>) -> Result<(), Error> {
@@ -112,8 +118,8 @@ impl Repository<'_> {
         let lacking = judge::lacking_indexes(report);
         let checked = &report.checked;
         self.shared.with_sum(|sum| {
-            sum.scanned.manifests += checked.manifests;
             sum.scanned.indexes += checked.indexes;
+            self.indexes.fetch_add(checked.indexes, Ordering::Relaxed);
             sum.scanned.links += checked.manifests + checked.indexes + checked.configs + checked.layers;
             sum.lacking += lacking;
         });
