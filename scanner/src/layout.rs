@@ -39,9 +39,9 @@ impl Layout {
     }
 }
 
-/// Directories that are looked at for registries below a path.
-/// Most entries that are said to be passed over.
+/// Entries that are said to be passed over, at most.
 const NOTED_MAX: usize = 10;
+/// Directories that are looked at for registries below a path.
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// How deep below a path registries are looked for.
