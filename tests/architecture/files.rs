@@ -18,7 +18,8 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
             if !SKIPPED.contains(&name.as_str()) {
                 walk(&path, files);
             }
-        } else {
+        } else if !SKIPPED.contains(&name.as_str()) {
+            // In a work tree of its own `.git` is a file.
             files.push(path);
         }
     }
