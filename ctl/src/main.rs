@@ -9,6 +9,7 @@ mod integrity;
 mod kinds;
 mod length;
 mod logging;
+mod outlets;
 mod print;
 mod probe;
 mod runtime;

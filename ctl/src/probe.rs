@@ -2,9 +2,9 @@
 //! walked.
 
 mod bar;
+mod figures;
 mod lines;
 mod listen;
-mod outlets;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ use crate::kinds::FailOn;
 use crate::print::{self, Answer, printable};
 use crate::{logging, runtime};
 use bar::Bar;
+use figures::Figures;
 use lines::Lines;
-use outlets::Outlets;
 
 pub(crate) const EXAMPLES: &str = "Examples:
   mcrctl --addr https://registry.example probe
@@ -111,7 +111,7 @@ pub(crate) fn run(global: &Global, command: &Probe) -> Result<Answer, Failure> {
             kinds: command.kind.iter().cloned().collect(),
             ..ProbeOptions::default()
         },
-        outlets: Outlets::new(command.instance.as_deref(), command.textfile.clone(), command.pushgateway.as_ref())?,
+        figures: Figures::new(command.instance.as_deref(), command.textfile.clone(), command.pushgateway.as_ref())?,
         base,
     };
     runtime::block_on(async move {
@@ -128,7 +128,7 @@ struct Probing<'a> {
     base: Url,
     client: Client,
     options: ProbeOptions,
-    outlets: Outlets,
+    figures: Figures,
 }
 
 impl Probing<'_> {
@@ -139,7 +139,7 @@ impl Probing<'_> {
         if let Some(bar) = bar {
             bar.clear();
         }
-        let delivered = self.outlets.deliver(outcome.as_ref().map(Run::gauges)).await;
+        let delivered = self.figures.deliver(outcome.as_ref().map(Run::gauges)).await;
         let run = outcome.map_err(|failure| Failure::Undetermined(failure.to_string()))?;
         let mut answer = self.answer(&run);
         if let Err(told) = delivered {
@@ -156,7 +156,7 @@ impl Probing<'_> {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
         let mut ticks = Ticks::start(schedule).await.map_err(|error| failed(&error))?;
-        let exposition = Arc::clone(self.outlets.exposition());
+        let exposition = Arc::clone(self.figures.exposition());
         let serving = async {
             match self.command.listen {
                 None => std::future::pending().await,
@@ -186,7 +186,7 @@ impl Probing<'_> {
             Ok(run) => tracing::warn!("probe: {}", run.summary()),
             Err(failure) => tracing::error!("probe: {failure}"),
         }
-        if let Err(told) = self.outlets.deliver(outcome.as_ref().map(Run::gauges)).await {
+        if let Err(told) = self.figures.deliver(outcome.as_ref().map(Run::gauges)).await {
             tracing::error!("probe: {told}");
         }
     }

@@ -1,7 +1,7 @@
 //! `mcrctl scan`: storage trees on disk, offline; never how a tree is read.
 
 mod bar;
-mod outlets;
+mod figures;
 mod text;
 
 use std::path::PathBuf;
@@ -17,7 +17,9 @@ use serde_json::Value;
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
 use crate::kinds::FailOn;
+use crate::outlets::Outlets;
 use crate::print::{self, Answer};
+use crate::runtime;
 use bar::Watcher;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -65,6 +67,9 @@ pub(crate) struct Scan {
     /// Push the metrics to this Pushgateway
     #[arg(long, value_name = "URL")]
     pushgateway: Option<Url>,
+    /// Group the metrics at the Pushgateway under this instance, where several machines scan
+    #[arg(long, value_name = "NAME", requires = "pushgateway")]
+    instance: Option<String>,
     /// Fail only on findings of these kinds; others are shown
     #[arg(long, value_name = "KIND", num_args = 1..)]
     fail_on: Vec<String>,
@@ -99,7 +104,12 @@ pub(crate) fn run(global: &Global, command: &Scan) -> Result<Answer, Failure> {
     if paths.is_empty() {
         return Err(Failure::Usage("say what to scan, such as /var/lib/docker-registry".to_owned()));
     }
-    let outlets = outlets::Outlets::new(command.textfile.clone(), command.pushgateway.as_ref())?;
+    let outlets = Outlets::new(
+        command.textfile.clone(),
+        command.pushgateway.as_ref(),
+        figures::JOB,
+        command.instance.as_deref(),
+    )?;
     let settings = settings(command)?;
     let started = Instant::now();
     let watcher = Arc::new(Watcher::new(global));
@@ -111,7 +121,8 @@ pub(crate) fn run(global: &Global, command: &Scan) -> Result<Answer, Failure> {
         json: json(&report)?,
         outcome: fail_on.outcome(report.registries.iter().flat_map(|registry| &registry.findings)),
     };
-    if let Err(told) = outlets.deliver(&report, Clock::system().now_ms()) {
+    let figures = figures::metrics(&report, Clock::system().now_ms());
+    if let Err(told) = runtime::block_on(async { Ok(outlets.deliver(figures, true).await) })? {
         print::tell(global.log_format, &told);
         if answer.outcome == Outcome::Holds {
             answer.outcome = Outcome::Undetermined;
