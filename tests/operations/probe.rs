@@ -35,7 +35,11 @@ impl Probe {
         let mut command = mcrctl();
         command.args(["probe", "--schedule", "* * * * * *", "--addr", &registry.url()]);
         command.args(["--listen", &address.to_string()]);
-        command.env("HOME", home.path()).env("MCR_CA_CERT", registry.certificate());
+        command.env("HOME", home.path());
+        // Over plain HTTP there is none.
+        if registry.certificate().is_file() {
+            command.env("MCR_CA_CERT", registry.certificate());
+        }
         let mut daemon = Daemon::start(&mut command, home.path().join("log"));
         let client = Client::new(address, None);
         daemon.wait_ready("mcrctl probe", || client.request("GET", "/metrics").send().is_ok());

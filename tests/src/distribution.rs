@@ -160,7 +160,7 @@ impl Distribution {
         Client::new(self.debug, None).get("/metrics").expect(200).text()
     }
 
-    /// What a client must trust.
+    /// What a client must trust, where TLS is spoken.
     #[must_use]
     pub fn certificate(&self) -> PathBuf {
         self.home.path().join("cert.pem")
