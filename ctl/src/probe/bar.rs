@@ -37,6 +37,6 @@ impl Watch for Bar {
 
     fn tag(&self, _outcome: &TagOutcome<'_>) {
         let tags = self.tags.fetch_add(1, Ordering::Relaxed) + 1;
-        self.bar.set_message(format!("{tags} tags"));
+        self.bar.set_message(format!("{tags} tag{}", if tags == 1 { "" } else { "s" }));
     }
 }
