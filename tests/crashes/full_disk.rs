@@ -44,6 +44,9 @@ fn assert_clear(refusal: &mcr_tests::Response) {
 #[test]
 fn a_disk_that_fills_up_refuses_keeps_serving_and_recovers() {
     let (mut server, disk) = on_small_disk(32, "0");
+    // Room that comes back later: what the last refused push leaves may be next to nothing.
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![0_u8; 2 << 20]).unwrap();
     let client = server.client();
     let random = &mut Random::new(411);
     let (taken, refusal) = push_until_refused(&client, random, 1_500_000);
@@ -66,6 +69,7 @@ fn a_disk_that_fills_up_refuses_keeps_serving_and_recovers() {
     assert_eq!(pull::assert_all_whole(&client), taken.len() - 2);
     // Room again, no restart.
     std::fs::remove_file(filler).unwrap();
+    std::fs::remove_file(ballast).unwrap();
     let small = Image::random(random, 1, 20_000);
     wait_until("pushes are taken again", || push::try_blob(&client, "b", &small.layers[0]).unwrap().status == 201);
     push::image(&client, "b", "v1", &small);
