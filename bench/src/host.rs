@@ -35,6 +35,11 @@ pub(crate) fn create(path: &Path) -> Result<File, Error> {
     File::create(path).map_err(Error::file("create", path))
 }
 
+/// Removes a directory with everything in it.
+pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
+    fs::remove_dir_all(path).map_err(Error::file("remove", path))
+}
+
 /// The absolute form of a path that exists.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
     fs::canonicalize(path).map_err(Error::file("resolve", path))

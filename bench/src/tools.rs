@@ -22,6 +22,10 @@ pub(crate) struct Tools {
     /// Measured rounds of each work.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// How many times larger the second tree of `scan` is; 1 leaves it out. Ten times is 5 million files and
+    /// directories, 20 GiB on ext4.
+    #[arg(long, default_value_t = 10)]
+    times: usize,
     /// mcrctl.
     #[arg(long, env = "MCR_BENCH_MCRCTL", default_value = "target/release/mcrctl")]
     pub(crate) mcrctl: PathBuf,
@@ -72,6 +76,7 @@ pub(crate) fn run(options: &Tools) -> Result<(), Error> {
         registry2: crate::cli::find(options.registry2.as_deref(), "docker-registry", "--registry2")?,
         scratch: scratch.path().to_owned(),
         rounds: options.rounds.max(1),
+        times: options.times.max(1),
     };
     let mut works = if options.only.is_empty() { Work::ALL.to_vec() } else { options.only.clone() };
     works.sort();

@@ -28,6 +28,7 @@ pub(crate) struct Works {
     pub(crate) registry2: PathBuf,
     pub(crate) scratch: PathBuf,
     pub(crate) rounds: usize,
+    pub(crate) times: usize,
 }
 
 impl Works {
@@ -65,11 +66,16 @@ impl Works {
             Goal::default(),
             "checks less",
         );
-        let (root, grown) = tree("tree10", INDEXES * 10)?;
-        let samples = self.timed(1, &self.mcrctl, &["scan", &root.display().to_string()])?;
+        host::remove_tree(&root)?;
+        if self.times == 1 {
+            return Ok(());
+        }
+        let (root, grown) = tree("larger", INDEXES * self.times)?;
+        let samples = self.timed(self.rounds, &self.mcrctl, &["scan", &root.display().to_string()])?;
         let goal = Goal { seconds: None, peak_mib: Some(allowed(grown)) };
-        page.row(&format!("`mcrctl scan`, {}", what(grown)), &samples, goal, "ten times the tree");
-        Ok(())
+        let note = format!("{} times the tree", self.times);
+        page.row(&format!("`mcrctl scan`, {}", what(grown)), &samples, goal, &note);
+        host::remove_tree(&root)
     }
 
     pub(crate) fn deep(&self, page: &mut Page) -> Result<(), Error> {
@@ -83,7 +89,7 @@ impl Works {
         let all = format!("find {path} -name data -print0 | xargs -0 -P \"$(nproc)\" -n 1 sha256sum");
         let samples = self.timed(self.rounds, Path::new("/bin/sh"), &["-c", &all])?;
         page.row("`sha256sum` on all cores, the same files", &samples, Goal::default(), "");
-        Ok(())
+        host::remove_tree(&options.root)
     }
 
     pub(crate) fn probe(&self, page: &mut Page) -> Result<(), Error> {
