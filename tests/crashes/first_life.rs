@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use mcr_access::{AccountKind, Action, Identity, Permit, decide};
+use mcr_access::{AccountKind, Action, Builtins, Identity, Permit, Policy, decide};
 use mcr_oci::{Digest, Reference, RepositoryName, Tag, media_type};
 use mcr_registry::{Body, BodyLost, Chunk, Error, PushManifest, Registry};
 use mcr_tests::{Blob, Image, Index, Random};
@@ -23,7 +23,8 @@ pub(crate) struct Acknowledged {
 /// A permit of the administrator.
 pub(crate) fn permit<A: Action>(repository: &str) -> Permit<A> {
     let admin = Identity::new("admin", AccountKind::Human, true, None);
-    decide(&admin, &RepositoryName::parse(repository).unwrap()).unwrap()
+    let policy = Policy::new(&Builtins::everything(), Vec::new());
+    decide(&policy, &admin, &RepositoryName::parse(repository).unwrap()).unwrap()
 }
 
 /// A body in frames.

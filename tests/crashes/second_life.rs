@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use mcr_access::{AccountKind, Identity, decide_global};
+use mcr_access::{AccountKind, Identity};
 use mcr_blobs::Disk;
 use mcr_oci::{Digest, EdgeTarget, Manifest, Reference, Tag};
 use mcr_registry::{Error, Reading, Registry};
@@ -45,7 +45,7 @@ impl SecondLife {
     /// Insists that every tag of every repository can be pulled whole.
     pub(crate) async fn assert_all_listed_whole(&self) {
         let admin = Identity::new("admin", AccountKind::Human, true, None);
-        let page = self.registry.catalog(&decide_global(&admin).unwrap(), None, None).await.unwrap();
+        let page = self.registry.catalog(&self.registry.permit_global(&admin).unwrap(), None, None).await.unwrap();
         for repository in page.names {
             let listed = self.registry.tags(&permit(&repository), None, None).await.unwrap();
             for tag in listed.tags {

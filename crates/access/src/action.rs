@@ -13,9 +13,28 @@ pub enum Kind {
     Delete,
     /// List repositories.
     Catalog,
+    /// Read and change policy rules.
+    ManagePolicy,
+    /// Run the registry: audit, tokens of others, deleting repositories, read-only. No rule gives it; only
+    /// administrators have it.
+    Administer,
 }
 
 impl Kind {
+    /// The actions a rule can name, in the order documents show them.
+    pub const IN_RULES: [Self; 6] =
+        [Self::VersionCheck, Self::Pull, Self::Push, Self::Delete, Self::Catalog, Self::ManagePolicy];
+
+    /// The action that a rule calls `name`, as in `registry:pull`; the part before the colon may be left out where
+    /// people type it.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let is_called = |kind: &Self| {
+            kind.as_str() == name || kind.as_str().split_once(':').is_some_and(|(_, short)| short == name)
+        };
+        Self::IN_RULES.into_iter().find(is_called)
+    }
+
     /// The name of the action in policy rules, as in `registry:pull`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -25,6 +44,8 @@ impl Kind {
             Self::Push => "registry:push",
             Self::Delete => "registry:delete",
             Self::Catalog => "registry:catalog",
+            Self::ManagePolicy => "policy:manage",
+            Self::Administer => "registry:administer",
         }
     }
 
@@ -37,6 +58,8 @@ impl Kind {
             Self::Push => "push",
             Self::Delete => "delete",
             Self::Catalog => "list repositories",
+            Self::ManagePolicy => "manage policy rules",
+            Self::Administer => "administer the registry",
         }
     }
 }
@@ -74,4 +97,8 @@ actions! {
     Delete,
     /// See [`Kind::Catalog`].
     Catalog,
+    /// See [`Kind::ManagePolicy`].
+    ManagePolicy,
+    /// See [`Kind::Administer`].
+    Administer,
 }

@@ -5,12 +5,13 @@ use mcr_oci::RepositoryName;
 use crate::action::{Action, Kind};
 use crate::identity::Identity;
 use crate::permit::{GlobalPermit, Permit};
+use crate::policy::Policy;
 
-/// A request that no rule allows.
+/// A request that is not allowed.
 ///
-/// The text does not tell whether the repository exists.
+/// The text does not tell whether the repository exists, nor the rule: that is for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{account} may not {}{}: {rule}", action.verb(), .repository.as_ref().map(|r| format!(" {r}")).unwrap_or_default())]
+#[error("{account} may not {}{}", action.verb(), .repository.as_ref().map(|r| format!(" {r}")).unwrap_or_default())]
 pub struct Refusal {
     /// Who asked.
     pub account: String,
@@ -18,93 +19,78 @@ pub struct Refusal {
     pub action: Kind,
     /// Where, if the action has a place.
     pub repository: Option<RepositoryName>,
-    /// The rule that decided.
-    pub rule: &'static str,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Rules deny it, or none allows it: the deciding one in words.
+    Policy(String),
+    /// Rules allow it, the credential was made for something else.
+    Scope,
+}
+
+impl Reason {
+    /// For the log.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Policy(rule) => rule,
+            Self::Scope => "the token was not made for it",
+        }
+    }
 }
 
 /// Decides on an action in a repository.
 ///
-/// Until policy rules land there are three: an administrator may do everything (rule −1), the registry's own probe
-/// may read and list everything and nothing else (rule −4), and what no rule allows is refused.
+/// Rules are asked before the scope: what no token could give is a refusal, and only what another token could give
+/// sends a client for one.
 ///
 /// # Errors
-/// [`Refusal`] with the deciding rule.
-pub fn decide<A: Action>(identity: &Identity, repository: &RepositoryName) -> Result<Permit<A>, Refusal> {
-    match allows(identity, A::KIND) {
-        Ok(()) => Ok(Permit::grant(identity.clone(), repository.clone())),
-        Err(rule) => Err(refusal::<A>(identity, Some(repository.clone()), rule)),
+/// [`Refusal`] with the reason.
+pub fn decide<A: Action>(
+    policy: &Policy,
+    identity: &Identity,
+    repository: &RepositoryName,
+) -> Result<Permit<A>, Refusal> {
+    match why_not(policy, identity, A::KIND, Some(repository)) {
+        None => Ok(Permit::grant(identity.clone(), repository.clone())),
+        Some(reason) => Err(refusal::<A>(identity, Some(repository.clone()), reason)),
     }
 }
 
 /// Decides on an action that has no repository.
 ///
 /// # Errors
-/// [`Refusal`] with the deciding rule.
-pub fn decide_global<A: Action>(identity: &Identity) -> Result<GlobalPermit<A>, Refusal> {
-    match allows(identity, A::KIND) {
-        Ok(()) => Ok(GlobalPermit::grant(identity.clone())),
-        Err(rule) => Err(refusal::<A>(identity, None, rule)),
+/// [`Refusal`] with the reason.
+pub fn decide_global<A: Action>(policy: &Policy, identity: &Identity) -> Result<GlobalPermit<A>, Refusal> {
+    match why_not(policy, identity, A::KIND, None) {
+        None => Ok(GlobalPermit::grant(identity.clone())),
+        Some(reason) => Err(refusal::<A>(identity, None, reason)),
     }
 }
 
-fn allows(identity: &Identity, action: Kind) -> Result<(), &'static str> {
-    if identity.is_admin() {
-        return Ok(());
-    }
-    if identity.is_probe() {
-        return match action {
-            Kind::Pull | Kind::Catalog | Kind::VersionCheck => Ok(()),
-            Kind::Push | Kind::Delete => Err("the built-in rule -4 lets the probe pull and list, nothing else"),
-        };
-    }
-    Err("no rule allows it (default deny)")
+/// Whether `kind` would be permitted: for filters, and for what a token may be made for.
+#[must_use]
+pub fn is_allowed(policy: &Policy, identity: &Identity, kind: Kind, repository: Option<&RepositoryName>) -> bool {
+    why_not(policy, identity, kind, repository).is_none()
 }
 
-fn refusal<A: Action>(identity: &Identity, repository: Option<RepositoryName>, rule: &'static str) -> Refusal {
-    Refusal { account: identity.account().to_owned(), action: A::KIND, repository, rule }
+fn why_not(policy: &Policy, identity: &Identity, action: Kind, repository: Option<&RepositoryName>) -> Option<Reason> {
+    let place = repository.map(RepositoryName::as_str);
+    let decision = policy.explain_to(identity, action, place);
+    if !decision.allowed {
+        return Some(Reason::Policy(decision.reason()));
+    }
+    let covered = identity.scope().is_none_or(|scope| scope.covers(action, place));
+    (!covered).then_some(Reason::Scope)
+}
+
+fn refusal<A: Action>(identity: &Identity, repository: Option<RepositoryName>, reason: Reason) -> Refusal {
+    Refusal { account: identity.account().to_owned(), action: A::KIND, repository, reason }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::action::{Catalog, Delete, Pull, Push, VersionCheck};
-    use crate::identity::AccountKind;
-
-    fn repository() -> RepositoryName {
-        RepositoryName::parse("infra/ci").unwrap()
-    }
-
-    #[test]
-    fn an_admin_gets_a_permit_for_the_repository_asked_for() {
-        let admin = Identity::new("admin", AccountKind::Human, true, None);
-        let permit = decide::<Push>(&admin, &repository()).unwrap();
-        assert_eq!(permit.repository().as_str(), "infra/ci");
-        assert_eq!(permit.identity().account(), "admin");
-    }
-
-    #[test]
-    fn the_probe_may_read_and_list_and_nothing_else() {
-        let probe = Identity::probe(None);
-        assert!(decide::<Pull>(&probe, &repository()).is_ok());
-        assert!(decide_global::<Catalog>(&probe).is_ok());
-        assert!(decide_global::<VersionCheck>(&probe).is_ok());
-        let refused =
-            [decide::<Push>(&probe, &repository()).unwrap_err(), decide::<Delete>(&probe, &repository()).unwrap_err()];
-        for refusal in refused {
-            assert!(refusal.to_string().contains("rule -4"), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn an_account_that_only_has_the_probes_name_is_not_the_probe() {
-        let namesake = Identity::new(crate::PROBE_ACCOUNT, AccountKind::System, false, None);
-        assert!(decide::<Pull>(&namesake, &repository()).is_err());
-    }
-
-    #[test]
-    fn what_no_rule_allows_is_refused_with_action_and_repository() {
-        let nobody = Identity::new("anonymous", AccountKind::Anonymous, false, None);
-        let refusal = decide::<Delete>(&nobody, &repository()).unwrap_err();
-        assert_eq!(refusal.to_string(), "anonymous may not delete infra/ci: no rule allows it (default deny)");
-    }
-}
+mod tests;

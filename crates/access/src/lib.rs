@@ -4,14 +4,20 @@
 
 mod action;
 mod authenticate;
+mod builtin;
 mod credentials;
 mod decide;
 mod identity;
 mod permit;
+mod policy;
+mod scope;
 
-pub use action::{Action, Catalog, Delete, Kind, Pull, Push, VersionCheck};
+pub use action::{Action, Administer, Catalog, Delete, Kind, ManagePolicy, Pull, Push, VersionCheck};
 pub use authenticate::{CheckPassword, Gate, Unauthenticated};
+pub use builtin::{Builtins, builtin_rules};
 pub use credentials::{Credentials, MalformedCredentials, probe_bearer};
-pub use decide::{Refusal, decide, decide_global};
-pub use identity::{AccountKind, Identity, PROBE_ACCOUNT};
+pub use decide::{Reason, Refusal, decide, decide_global, is_allowed};
+pub use identity::{ADMIN_ROLE, Account, AccountKind, GUEST_ROLE, Identity, PROBE_ACCOUNT, USER_ROLE};
 pub use permit::{GlobalPermit, Permit};
+pub use policy::{Decision, Effect, Policy, Rule};
+pub use scope::{ActionSet, Grant, MAX_SCOPE, Scope};

@@ -19,6 +19,7 @@ mod local_source;
 mod locks;
 mod manifest_read;
 mod mount;
+mod policy;
 mod probe;
 mod push;
 mod receive;

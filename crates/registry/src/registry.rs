@@ -17,6 +17,7 @@ use crate::buffers::Buffers;
 use crate::cache::Caches;
 use crate::error::Error;
 use crate::locks::DigestLocks;
+use crate::policy::InForce;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::volume::Volume;
@@ -47,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) sessions: Sessions,
     pub(crate) volume: Volume,
     pub(crate) settings: Settings,
+    /// Who may do what.
+    pub(crate) policy: InForce,
     /// Refuse every write; an operator switches it while the server runs.
     pub(crate) read_only: AtomicBool,
     pub(crate) clock: Clock,

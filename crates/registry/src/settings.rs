@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcr_access::Builtins;
 use mcr_metadata::TagGuard;
 use mcr_oci::glob;
 use regex::Regex;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// What holds in which repositories; the first rule that names a repository decides.
     pub rules: Vec<Rule>,
+    /// What of the built-in policy rules the configuration says.
+    pub builtins: Builtins,
     /// Refuse every write.
     pub read_only: bool,
     /// Whether the probe runs; where it does not, what it once found says nothing of how things are.
@@ -57,6 +60,7 @@ impl Default for Settings {
             reserve: 1 << 30,
             upload_ttl: Duration::from_secs(7 * 24 * 3600),
             rules: Vec::new(),
+            builtins: Builtins::everything(),
             read_only: false,
             probed: true,
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use mcr_access::Policy;
 use mcr_blobs::{Disk, Options as BlobOptions, Store};
 use mcr_metadata::{Metadata, Options as MetadataOptions};
 use mcr_seams::{Clock, random_hex};
@@ -14,6 +15,7 @@ use crate::ask::Writes;
 use crate::blocking::{Blocking, MAX_BLOCKING, MAX_WALKING};
 use crate::buffers::Buffers;
 use crate::cache::Caches;
+use crate::policy::InForce;
 use crate::registry::{Counters, Parts, Registry};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -106,6 +108,7 @@ impl Registry {
                 sessions: Sessions::new(open_uploads as u64),
                 volume,
                 read_only: AtomicBool::new(settings.read_only),
+                policy: InForce::new(Policy::new(&settings.builtins, Vec::new())),
                 settings,
                 clock,
                 counters: Counters::default(),

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use mcr_access::{Catalog, Pull, decide, decide_global};
+use mcr_access::{Catalog, Pull};
 use mcr_metadata::{ProbeRun, TagQuery, TagReport, TagState};
 use mcr_oci::{Finding, RepositoryName};
 use mcr_registry::{Error, IntegrityReport};
@@ -25,8 +25,7 @@ const HISTORY: usize = 50;
 /// # Errors
 /// The answer to the failure.
 pub async fn report(context: &Context<'_>, head: bool) -> Result<Answer, Answer> {
-    let permit =
-        decide_global::<Catalog>(&context.identity).map_err(|refusal| in_its_form(&context.refuse(&refusal)))?;
+    let permit = context.permit_global::<Catalog>().map_err(|refused| in_its_form(&refused))?;
     let query = query(context)?;
     let report = context
         .edge
@@ -143,7 +142,7 @@ fn verdict(complete: Option<&ProbeRun>, nothing_open: bool) -> Option<bool> {
 
 /// Lists that name repositories show only those whose content the caller may read.
 fn may_see(context: &Context<'_>, repository: &str) -> bool {
-    RepositoryName::parse(repository).is_ok_and(|name| decide::<Pull>(&context.identity, &name).is_ok())
+    RepositoryName::parse(repository).is_ok_and(|name| context.may::<Pull>(&name))
 }
 
 fn run(run: &ProbeRun) -> Value {

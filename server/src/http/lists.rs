@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use mcr_access::{Catalog, Pull, decide_global};
+use mcr_access::{Catalog, Pull};
 use mcr_oci::{Digest, ErrorCode, RepositoryName, media_type};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 /// # Errors
 /// The answer to the failure.
 pub async fn catalog(context: &Context<'_>, head: bool) -> Result<Answer, Answer> {
-    let permit = decide_global::<Catalog>(&context.identity).map_err(|refusal| context.refuse(&refusal))?;
+    let permit = context.permit_global::<Catalog>()?;
     let (n, last) = page(context)?;
     let page = context.edge.registry.catalog(&permit, last, n).await.map_err(|e| error::answer(&e))?;
     let mut answer = json_answer(StatusCode::OK, &json!({ "repositories": page.names }));

@@ -8,7 +8,7 @@ use std::time::Instant;
 use http::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use mcr_access::{Action, Credentials, Identity, Permit, Refusal, Unauthenticated, decide};
+use mcr_access::{Action, Credentials, GlobalPermit, Identity, Permit, Refusal, Unauthenticated, is_allowed};
 use mcr_oci::{ErrorCode, RepositoryName};
 
 use super::body::{InBody, OutBody};
@@ -40,19 +40,27 @@ impl Context<'_> {
     /// # Errors
     /// The 403, with action and repository.
     pub fn permit<A: Action>(&self, repository: &RepositoryName) -> Result<Permit<A>, Answer> {
-        decide::<A>(&self.identity, repository).map_err(|refusal| self.refuse(&refusal))
+        self.edge.registry.permit::<A>(&self.identity, repository).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// A permit for `A`, an action without a place, or the refusal as an answer.
+    ///
+    /// # Errors
+    /// The 403, with the action.
+    pub fn permit_global<A: Action>(&self) -> Result<GlobalPermit<A>, Answer> {
+        self.edge.registry.permit_global::<A>(&self.identity).map_err(|refusal| self.refuse(&refusal))
     }
 
     /// Whether a permit for `A` would be given. A question, so that a no is neither an answer nor logged.
     #[must_use]
     pub fn may<A: Action>(&self, repository: &RepositoryName) -> bool {
-        decide::<A>(&self.identity, repository).is_ok()
+        is_allowed(&self.edge.registry.policy(), &self.identity, A::KIND, Some(repository))
     }
 
     /// The 403 of a refusal, which is logged with its rule.
     #[must_use]
     pub fn refuse(&self, refusal: &Refusal) -> Answer {
-        tracing::info!(account = %refusal.account, action = refusal.action.as_str(), rule = refusal.rule, "refused");
+        tracing::info!(account = %refusal.account, action = refusal.action.as_str(), rule = refusal.reason.text(), "refused");
         error::refused(refusal)
     }
 

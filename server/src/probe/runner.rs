@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcr_access::{Catalog, GlobalPermit, Identity, decide_global};
+use mcr_access::{Catalog, GlobalPermit, Identity};
 use mcr_client::{Client, Login, Settings, Trust, Url};
 use mcr_metadata::ProbeRun;
 use mcr_probe::{Run, Schedule, Ticks};
@@ -58,7 +58,7 @@ impl Runner {
     }
 
     async fn run_by(&self, schedule: &Schedule, stopping: &CancellationToken) -> Result<(), String> {
-        let permit = decide_global::<Catalog>(&Identity::probe(None)).map_err(|refusal| refusal.to_string())?;
+        let permit = self.registry.permit_global::<Catalog>(&Identity::probe(None)).map_err(|refusal| refusal.to_string())?;
         let mut ticks = boxed(Ticks::start(schedule)).await.map_err(|error| error.to_string())?;
         tokio::select! {
             () = stopping.cancelled() => {}
