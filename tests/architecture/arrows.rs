@@ -13,13 +13,14 @@ const RANKS: &[(&str, u8)] = &[
     ("mcr-client", 1),
     ("mcr-rpc", 1),
     ("mcr-registry", 2),
+    ("mcr-authentication", 3),
     ("mcr-scanner", 2),
     ("mcr-probe", 2),
-    ("mcr-server", 3),
-    ("mcr-ctl", 3),
-    ("mcr-web", 3),
-    ("mcr-tests", 4),
-    ("mcr-bench", 4),
+    ("mcr-server", 4),
+    ("mcr-ctl", 4),
+    ("mcr-web", 4),
+    ("mcr-tests", 5),
+    ("mcr-bench", 5),
 ];
 
 /// Libraries that have a home: who may name them.
