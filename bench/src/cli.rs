@@ -8,6 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    access,
     error::Error,
     host,
     rows::{Amounts, Row},
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Render(Render),
     /// Measure the tools at scale, print the table, and keep it where asked.
     Tools(Tools),
+    /// Measure what logins, rules and the audit trail cost.
+    Access(access::Options),
     /// Write a distribution tree of any size, for measuring scans of it.
     ScanTree(ScanTree),
 }

@@ -28,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// TLS set-up, or none for plain HTTP.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// The `Authorization` that every request carries.
+    pub(crate) authorization: Option<String>,
 }
 
 /// What follows the head of a request.
@@ -107,6 +109,7 @@ impl Write for Stream {
 pub(crate) struct Connection {
     stream: BufReader<Stream>,
     host: String,
+    authorization: Option<String>,
     out: Vec<u8>,
 }
 
@@ -115,7 +118,8 @@ impl Connection {
     pub(crate) fn open(target: &Target) -> Result<Connection, Error> {
         let host = target.address.to_string();
         let opened = open(target).map_err(|source| Error::Connection { what: format!("connect to {host}"), source })?;
-        Ok(Connection { stream: BufReader::with_capacity(64 * 1024, opened), host, out: Vec::new() })
+        let authorization = target.authorization.clone();
+        Ok(Connection { stream: BufReader::with_capacity(64 * 1024, opened), host, authorization, out: Vec::new() })
     }
 
     /// Sends one request and reads its answer.
@@ -140,6 +144,9 @@ impl Connection {
     fn write(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Body<'_>) -> io::Result<()> {
         self.out.clear();
         write!(self.out, "{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host)?;
+        if let Some(authorization) = &self.authorization {
+            write!(self.out, "Authorization: {authorization}\r\n")?;
+        }
         for (name, value) in headers {
             write!(self.out, "{name}: {value}\r\n")?;
         }

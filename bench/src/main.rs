@@ -10,6 +10,7 @@ use cli::{Cli, Command, Render, Run};
 use error::Error;
 use results::Results;
 
+mod access;
 mod cli;
 mod content;
 mod error;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Run(options) => measure(&options),
         Command::Render(options) => render(&options),
         Command::Tools(options) => tools::run(&options),
+        Command::Access(options) => access::run(&options),
         Command::ScanTree(options) => scan_tree::run(&options).map(|grown| {
             println!("{} indexes, {} images, {} links", grown.indexes, grown.images, grown.links);
         }),

@@ -15,6 +15,10 @@ mod large;
 mod pull;
 mod small;
 
+pub(crate) use pull::Pull;
+pub(crate) use small::Tagged;
+pub(crate) use small::{round as small_images, sample as push_small};
+
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -126,7 +130,7 @@ pub(crate) struct Amounts {
 /// A row with its content made, ready to be sampled.
 pub(crate) enum Work {
     /// One of the GET rows.
-    Pull(Row, pull::Pull),
+    Pull(Row, Pull),
     /// The large push.
     Large(u64),
     /// The small images.
@@ -142,7 +146,7 @@ pub(crate) enum Round {
     /// A blob.
     Large(crate::content::LargeBlob),
     /// Images.
-    Small(Vec<small::Tagged>),
+    Small(Vec<Tagged>),
     /// Indexes.
     Index(Vec<crate::content::Blob>),
 }
@@ -151,7 +155,7 @@ impl Work {
     /// Makes the content of `row`.
     pub(crate) fn new(row: Row, amounts: &Amounts) -> Work {
         match row {
-            Row::Manifest | Row::Blob1m | Row::Blob64m => Work::Pull(row, pull::Pull::new()),
+            Row::Manifest | Row::Blob1m | Row::Blob64m => Work::Pull(row, Pull::new()),
             Row::PushBlob => Work::Large(amounts.push_mib << 20),
             Row::PushImages => Work::Small(amounts.images),
             Row::PutIndex => Work::Index(index::Children::new(), amounts.indexes),

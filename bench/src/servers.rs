@@ -128,6 +128,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     client: Arc<ClientConfig>,
     data: PathBuf,
+    authorization: Option<String>,
     process: Process,
 }
 
@@ -136,24 +137,52 @@ impl Server {
     pub(crate) fn start(kind: Kind, program: &Path, setting: &Setting) -> Result<Server, Error> {
         let data = setting.directory.join(kind.slug());
         host::make_directory(&data)?;
-        let (mut process, address) = match kind {
+        let (process, address) = match kind {
             Kind::Mcr => mcr::start(program, setting, &data)?,
             Kind::Registry2 | Kind::Distribution | Kind::DistributionLogs => {
                 distribution::start(kind, program, setting, &data)?
             }
             Kind::Nginx => nginx::start(program, setting, &data)?,
         };
-        let target = target(setting.transport, address, &setting.client);
+        Server::of(kind, process, address, setting, data)
+    }
+
+    /// Starts this registry with accounts of a password file instead of openly, and talks to it as its administrator.
+    pub(crate) fn with_accounts(program: &Path, setting: &Setting) -> Result<Server, Error> {
+        let data = setting.directory.join("accounts");
+        host::make_directory(&data)?;
+        let (process, address) = mcr::start_with_accounts(program, setting, &data)?;
+        let mut server = Server::of(Kind::Mcr, process, address, setting, data)?;
+        server.authorization = Some(mcr::BASIC.to_owned());
+        Ok(server)
+    }
+
+    fn of(
+        kind: Kind,
+        mut process: Process,
+        address: SocketAddr,
+        setting: &Setting,
+        data: PathBuf,
+    ) -> Result<Server, Error> {
+        let (transport, client) = (setting.transport, Arc::clone(&setting.client));
+        let target = target(transport, address, &client);
         process.wait_ready(|_| {
             let mut connection = Connection::open(&target).ok()?;
             connection.send("GET", "/v2/", &[], Body::Empty).ok()
         })?;
-        Ok(Server { kind, transport: setting.transport, address, client: Arc::clone(&setting.client), data, process })
+        Ok(Server { kind, transport, address, client, data, authorization: None, process })
     }
 
     /// A new connection.
     pub(crate) fn connect(&self) -> Result<Connection, Error> {
-        Connection::open(&target(self.transport, self.address, &self.client))
+        let authorization = self.authorization.clone();
+        Connection::open(&Target { authorization, ..target(self.transport, self.address, &self.client) })
+    }
+
+    /// A new connection of an account that is no administrator, for a server with accounts.
+    pub(crate) fn connect_as_user(&self) -> Result<Connection, Error> {
+        let authorization = Some(mcr::USER.to_owned());
+        Connection::open(&Target { authorization, ..target(self.transport, self.address, &self.client) })
     }
 
     /// The URL of a path.
@@ -186,7 +215,8 @@ impl Server {
 }
 
 fn target(transport: Transport, address: SocketAddr, client: &Arc<ClientConfig>) -> Target {
-    Target { address, tls: (transport == Transport::Tls).then(|| Arc::clone(client)) }
+    let tls = (transport == Transport::Tls).then(|| Arc::clone(client));
+    Target { address, tls, authorization: None }
 }
 
 /// A loopback port that was free a moment ago, for servers that do not say which port they bound.

@@ -41,8 +41,21 @@ impl Wrk {
     /// GETs `url` on `connections` kept-alive connections for `seconds`. Any error or any status but
     /// 2xx and 3xx fails the run: a fast refusal must not look like a fast answer.
     pub(crate) fn run(&self, url: &str, connections: u32, seconds: u32) -> Result<Figures, Error> {
+        self.run_as(None, url, connections, seconds)
+    }
+
+    /// The same with an `Authorization` of this value in every request.
+    pub(crate) fn run_as(
+        &self,
+        authorization: Option<&str>,
+        url: &str,
+        connections: u32,
+        seconds: u32,
+    ) -> Result<Figures, Error> {
+        let header = authorization.map(|value| format!("Authorization: {value}"));
         let child = process::command(&self.program)
             .args(["--threads", THREADS, "--timeout", "30s", "--header", ACCEPT])
+            .args(header.iter().flat_map(|header| ["--header", header.as_str()]))
             .args(["--connections", &connections.to_string()])
             .args(["--duration", &format!("{seconds}s")])
             .arg("--script")

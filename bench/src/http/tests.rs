@@ -31,7 +31,7 @@ fn joins_chunks() {
 #[test]
 fn sends_bodies_and_keeps_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = Target { address: listener.local_addr().unwrap(), tls: None };
+    let target = Target { address: listener.local_addr().unwrap(), tls: None, authorization: None };
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut seen = Vec::new();

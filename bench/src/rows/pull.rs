@@ -26,7 +26,7 @@ pub(crate) struct Pull {
 
 impl Pull {
     /// Makes it.
-    pub(super) fn new() -> Pull {
+    pub(crate) fn new() -> Pull {
         let mut random = Random::new(SEED);
         let layers: Vec<Blob> = [4 << 10, 16 << 10, 64 << 10, 1 << 20, 64 << 20]
             .into_iter()
@@ -45,7 +45,7 @@ impl Pull {
 
     /// Pushes the image, or for nginx lays out its files, and reads everything back once: it must be
     /// what was pushed, and it is in the page cache from then on.
-    pub(super) fn seed(&self, server: &Server) -> Result<(), Error> {
+    pub(crate) fn seed(&self, server: &Server) -> Result<(), Error> {
         let mut connection = server.connect()?;
         if server.kind == Kind::Nginx {
             let at = |path: &str| server.data().join(path.trim_start_matches('/'));
@@ -69,6 +69,16 @@ impl Pull {
             }
         }
         Ok(())
+    }
+
+    /// The path of its manifest.
+    pub(crate) fn manifest(&self) -> &str {
+        &self.manifest
+    }
+
+    /// The repository it is in.
+    pub(crate) fn repository(&self) -> &'static str {
+        REPOSITORY
     }
 
     /// Runs `wrk` once.

@@ -42,7 +42,7 @@ impl Tagged {
 }
 
 /// The images of round `number`: a config of 1 KiB and two layers of 4 to 64 KiB, none seen before.
-pub(super) fn round(number: u64, count: usize) -> Vec<Tagged> {
+pub(crate) fn round(number: u64, count: usize) -> Vec<Tagged> {
     let mut random = Random::new(SEED + number);
     (0..count)
         .map(|position| {
@@ -54,7 +54,7 @@ pub(super) fn round(number: u64, count: usize) -> Vec<Tagged> {
 }
 
 /// Pushes them; in images per second.
-pub(super) fn sample(server: &Server, images: &[Tagged]) -> Result<f64, Error> {
+pub(crate) fn sample(server: &Server, images: &[Tagged]) -> Result<f64, Error> {
     let seconds = push_all(server, images)?;
     Ok(images.len() as f64 / seconds)
 }
