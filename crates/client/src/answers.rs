@@ -1,8 +1,13 @@
 //! What a registry answered about a manifest or a blob, as data; never an error, and never what it means.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use mcr_oci::Digest;
+
+use crate::error::Error;
+use crate::response::{Answer, Cut};
 
 /// The answer to a GET of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,4 +112,58 @@ pub enum Whole {
         /// What they hash to.
         computed: Digest,
     },
+}
+
+/// The answer of a registry's own API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status; refusals are answers too.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+    /// `Location`, where something was made.
+    pub location: Option<String>,
+    /// `Retry-After`, of a 429 or 503 that was not waited for.
+    pub retry_after: Option<Duration>,
+    /// Whether a login was sent.
+    pub logged_in: bool,
+}
+
+/// An answer whose body comes piece by piece.
+#[derive(Debug)]
+pub struct Download {
+    pub(crate) what: String,
+    pub(crate) answer: Answer,
+    pub(crate) logged_in: bool,
+}
+
+impl Download {
+    /// The status; refusals are answers too.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.answer.status()
+    }
+
+    /// Whether a login was sent.
+    #[must_use]
+    pub fn logged_in(&self) -> bool {
+        self.logged_in
+    }
+
+    /// `Content-Type` without parameters, in lower case.
+    #[must_use]
+    pub fn media_type(&self) -> Option<String> {
+        self.answer.essence()
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Failing`] where the body broke off: what came so far is not all.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        self.answer.chunk().await.map_err(|cut| {
+            let (Cut::Stalled(reason) | Cut::Ended(reason)) = cut;
+            Error::Failing { status: None, attempts: 1, over: Duration::ZERO, what: self.what.clone(), reason }
+        })
+    }
 }

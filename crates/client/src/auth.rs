@@ -177,6 +177,21 @@ impl Auth {
         }
     }
 
+    /// The login for what no scope can name, the registry's own API: the token, the pair or the identity token itself.
+    ///
+    /// # Errors
+    /// [`Failure`] where the user's credentials cannot be read.
+    pub(crate) async fn whole_login(&self) -> Result<Option<HeaderValue>, Failure> {
+        if let Login::Token(token) = &self.login {
+            return Ok(bearer(token));
+        }
+        Ok(match self.credential(&Want::nothing()).await? {
+            Some(Credential::Password { username, password }) => Some(basic(&username, &password)),
+            Some(Credential::Identity { token, .. }) => bearer(&token),
+            None => None,
+        })
+    }
+
     /// Learns from a refusal: `Ok` where it is worth to ask again, with what [`Self::show`] shows then.
     ///
     /// # Errors

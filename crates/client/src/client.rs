@@ -164,7 +164,7 @@ pub(crate) fn strange(ask: &Ask, answer: &Answer, said: Option<String>) -> Error
 }
 
 /// The address that requests go to.
-fn base(url: &Url) -> Result<Url, SetupError> {
+pub(crate) fn base(url: &Url) -> Result<Url, SetupError> {
     let mut base = url.clone();
     crate::wire::without_user(&mut base);
     let has_user = base != *url;
@@ -192,7 +192,7 @@ pub(crate) fn host_of(url: &Url) -> String {
 }
 
 /// Under which names credential files may know the registry.
-fn names(base: &Url) -> Names {
+pub(crate) fn names(base: &Url) -> Names {
     if is_hub(base) {
         return Names { hosts: vec!["docker.io".to_owned()], server: HUB_SERVER.to_owned() };
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod helper;
+mod keep;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use config::{Config, Entry};
+pub use keep::Kept;
 
 /// What was looked up is believed for so long: helpers hand out passwords that end, and users log in again.
 const KEPT: Duration = Duration::from_secs(300);
@@ -26,6 +28,8 @@ const ANSWERS_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialFiles {
     paths: Vec<PathBuf>,
+    /// The one of them that new logins are written into.
+    target: Option<PathBuf>,
 }
 
 impl CredentialFiles {
@@ -35,18 +39,19 @@ impl CredentialFiles {
     pub fn of_environment() -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let docker = set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")));
-        let paths = [
-            set("REGISTRY_AUTH_FILE"),
-            set("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json")),
-            docker.map(|directory| directory.join("config.json")),
-        ];
-        Self { paths: paths.into_iter().flatten().collect() }
+        let said = set("REGISTRY_AUTH_FILE");
+        let podman = set("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json"));
+        let docker = docker.map(|directory| directory.join("config.json"));
+        // Podman reads docker's file too, docker reads no other.
+        let target = said.clone().or_else(|| docker.clone());
+        Self { paths: [said, podman, docker].into_iter().flatten().collect(), target }
     }
 
-    /// These, in this order. One that does not exist holds nothing.
+    /// These, in this order. One that does not exist holds nothing. New logins are written into the last.
     #[must_use]
     pub fn of(paths: Vec<PathBuf>) -> Self {
-        Self { paths }
+        let target = paths.last().cloned();
+        Self { paths, target }
     }
 }
 

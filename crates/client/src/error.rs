@@ -54,6 +54,14 @@ pub enum Error {
         /// How it failed the last time.
         reason: String,
     },
+    /// Something was to be changed, and no answer came.
+    #[error("{what}: {reason}; whether it was done is not known: look before you ask again")]
+    Unclear {
+        /// What was asked for.
+        what: String,
+        /// How it failed.
+        reason: String,
+    },
     /// A list that does not exist: the repository is not known.
     #[error("{what} does not exist{}; check the name, and that the registry offers such a list", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
     NotFound {

@@ -2,8 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the one home of file calls in mcr-client")]
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Files larger than this are no credential files, in bytes.
@@ -29,6 +31,36 @@ pub(crate) fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
     } else {
         Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 1 MiB"))
     }
+}
+
+/// Writes a file for its owner's eyes only, whole or not at all; directories that are missing are made. A link is
+/// followed, so that the file it leads to is the one that is replaced.
+///
+/// # Errors
+/// Those of the system; the file is then as it was.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let real = match std::fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    if let Some(directory) = real.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let mut name = real.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = real.with_file_name(name);
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, &real)
+    })();
+    if written.is_err() {
+        // What could not be finished is no use to anybody; if it cannot be removed either, it is only in the way.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// Files that tests need.

@@ -2,6 +2,7 @@
 
 mod absent;
 mod answers;
+mod api;
 mod auth;
 mod blobs;
 mod challenge;
@@ -22,9 +23,10 @@ mod tls;
 mod tries;
 mod wire;
 
-pub use answers::{Announced, BlobAnswer, ManifestAnswer, Tail, Whole};
+pub use answers::{Announced, BlobAnswer, Download, ManifestAnswer, Reply, Tail, Whole};
+pub use api::Call;
 pub use client::Client;
-pub use credentials::CredentialFiles;
+pub use credentials::{CredentialFiles, Kept};
 pub use error::{Error, SetupError};
 pub use pages::Pages;
 pub use reqwest::Url;

@@ -136,6 +136,9 @@ impl Answer {
         if let Some(text) = registry_error(&bytes) {
             return Said { is_registry: true, text: Some(text) };
         }
+        if let Some(text) = own_error(&bytes) {
+            return Said { is_registry: false, text: Some(text) };
+        }
         let plain = self.essence().is_some_and(|essence| essence == "text/plain");
         let text = String::from_utf8_lossy(&bytes);
         Said { is_registry: false, text: Some(line(&text)).filter(|text| plain && !text.is_empty()) }
@@ -158,6 +161,19 @@ impl Answer {
 fn http_date_ms(text: &str) -> Option<i64> {
     let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
     parser.parse_timestamp(text.trim()).ok().map(jiff::Timestamp::as_millisecond)
+}
+
+/// The text of `{"error":"…"}`, as registries' own APIs and token servers have it.
+fn own_error(bytes: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        error: String,
+        #[serde(default)]
+        error_description: Option<String>,
+    }
+    let body: Body = serde_json::from_slice(bytes).ok()?;
+    let text = body.error_description.map_or_else(|| body.error.clone(), |more| format!("{}: {more}", body.error));
+    Some(line(&text)).filter(|text| !text.is_empty())
 }
 
 /// Code and message of the first error of a body as the distribution specification has it ("Error Codes").

@@ -38,12 +38,14 @@ pub(crate) struct Ask {
     pub(crate) range: Option<String>,
     /// A body of `application/x-www-form-urlencoded`.
     pub(crate) form: Option<String>,
+    /// A body of `application/json`.
+    pub(crate) json: Option<String>,
 }
 
 impl Ask {
     /// A request without a body.
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, accept: None, range: None, form: None }
+        Self { method, url, accept: None, range: None, form: None, json: None }
     }
 
     /// What is asked for, as messages name it: without the query, which may be a secret of whoever made it.
@@ -126,7 +128,9 @@ impl Wire {
         for _ in 0..=REDIRECTS_MAX {
             let own = url.origin() == ask.url.origin();
             let mut answer = self.send(ask, &url, authorization.filter(|_| own)).await?;
-            let Some(location) = redirect(&answer).filter(|_| ask.method != Method::POST) else {
+            // What changes something is done where it was sent, or not at all.
+            let reads = matches!(ask.method, Method::GET | Method::HEAD);
+            let Some(location) = redirect(&answer).filter(|_| reads) else {
                 return Ok(answer);
             };
             let next = next(ask, &url, location.as_deref())?;
@@ -173,6 +177,9 @@ impl Wire {
         }
         if let Some(form) = &ask.form {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone());
+        }
+        if let Some(json) = &ask.json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json.clone());
         }
         // The connection is made within this time too: it has a limit of its own.
         let patience = self.settings.silence.max(self.settings.connect_timeout);

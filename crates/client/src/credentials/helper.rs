@@ -37,28 +37,47 @@ struct Answer {
 /// # Errors
 /// One line that names the helper and says what to do; never what it wrote besides an error.
 pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Credential>, String> {
+    ask_program(&program(name)?, server, PATIENCE).await
+}
+
+/// Has `docker-credential-NAME store` keep a login for `server`.
+///
+/// # Errors
+/// One line that names the helper and says what to do.
+pub(super) async fn store(name: &str, server: &str, username: &str, secret: &str) -> Result<(), String> {
+    let login = serde_json::json!({ "ServerURL": server, "Username": username, "Secret": secret });
+    let program = program(name)?;
+    let (success, stdout, stderr) = converse_with(&program, "store", &login.to_string(), PATIENCE).await?;
+    if success { Ok(()) } else { failed(&program, &stdout, &stderr).map(|_| ()) }
+}
+
+/// Has `docker-credential-NAME erase` forget the login for `server`; whether there was one.
+///
+/// # Errors
+/// One line that names the helper and says what to do.
+pub(super) async fn erase(name: &str, server: &str) -> Result<bool, String> {
+    let program = program(name)?;
+    // Some helpers succeed without having had one: what they held is asked for first.
+    let held = ask_program(&program, server, PATIENCE).await?.is_some();
+    if held {
+        let (success, stdout, stderr) = converse_with(&program, "erase", server, PATIENCE).await?;
+        if !success {
+            failed(&program, &stdout, &stderr)?;
+        }
+    }
+    Ok(held)
+}
+
+fn program(name: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !name.bytes().all(allowed) {
         return Err(format!("`{}` is not the name of a credential helper", line(name)));
     }
-    ask_program(&format!("docker-credential-{name}"), server, PATIENCE).await
+    Ok(format!("docker-credential-{name}"))
 }
 
 async fn ask_program(program: &str, server: &str, patience: Duration) -> Result<Option<Credential>, String> {
-    let mut command = Command::new(program);
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("the helper {program} is not installed; install it, or log in again"),
-        _ => format!("the helper {program} cannot be started: {error}"),
-    })?;
-    let Ok(said) = timeout(patience, converse(&mut child, server)).await else {
-        // Dropping the child would kill it too, but leave its end to be noticed later.
-        let _ = child.start_kill();
-        let _ = timeout(Duration::from_secs(1), child.wait()).await;
-        let seconds = patience.as_secs_f64();
-        return Err(format!("the helper {program} did not answer within {seconds} s; run it by hand, or log in again"));
-    };
-    let (success, stdout, stderr) = said.map_err(|error| format!("the helper {program} failed: {error}"))?;
+    let (success, stdout, stderr) = converse_with(program, "get", server, patience).await?;
     if !success {
         return failed(program, &stdout, &stderr);
     }
@@ -71,6 +90,29 @@ async fn ask_program(program: &str, server: &str, patience: Duration) -> Result<
         }
         Answer { username, secret } => Some(Credential::Password { username, password: secret }),
     })
+}
+
+/// Runs one command of a helper: whether it succeeded, and what it said on both streams.
+async fn converse_with(
+    program: &str,
+    verb: &str,
+    input: &str,
+    patience: Duration,
+) -> Result<(bool, Vec<u8>, Vec<u8>), String> {
+    let mut command = Command::new(program);
+    command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("the helper {program} is not installed; install it, or log in again"),
+        _ => format!("the helper {program} cannot be started: {error}"),
+    })?;
+    let Ok(said) = timeout(patience, converse(&mut child, input)).await else {
+        // Dropping the child would kill it too, but leave its end to be noticed later.
+        let _ = child.start_kill();
+        let _ = timeout(Duration::from_secs(1), child.wait()).await;
+        let seconds = patience.as_secs_f64();
+        return Err(format!("the helper {program} did not answer within {seconds} s; run it by hand, or log in again"));
+    };
+    said.map_err(|error| format!("the helper {program} failed: {error}"))
 }
 
 /// A helper that says no: because it has nothing, or because something is wrong.
@@ -87,12 +129,12 @@ fn failed(program: &str, stdout: &[u8], stderr: &[u8]) -> Result<Option<Credenti
     Err(format!("the helper {program} failed: {reason}; run it by hand, or log in again"))
 }
 
-async fn converse(child: &mut Child, server: &str) -> io::Result<(bool, Vec<u8>, Vec<u8>)> {
+async fn converse(child: &mut Child, input: &str) -> io::Result<(bool, Vec<u8>, Vec<u8>)> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let asking = async {
         if let Some(mut stdin) = stdin {
             // A helper that does not read says so by its answer.
-            let _ = stdin.write_all(format!("{server}\n").as_bytes()).await;
+            let _ = stdin.write_all(format!("{input}\n").as_bytes()).await;
         }
     };
     let ((), out, err) = tokio::join!(asking, read(stdout), read(stderr));
