@@ -18,10 +18,11 @@ use std::time::Duration;
 pub use build::{Purpose, is_loopback};
 pub use environment::Environment;
 pub use file::Entry;
-pub use live::{Change, Live, watch};
+pub use live::{Change, Live, Names, watch};
 pub use problem::{Origin, Problem, Problems};
 pub use settings::{Setting, Settings};
 
+use ipnet::IpNet;
 use mcr_probe::Level;
 
 use crate::files;
@@ -39,6 +40,12 @@ pub struct Config {
     pub auth: Auth,
     /// `[integrity]`
     pub integrity: Integrity,
+    /// `[mcias]`
+    pub mcias: Mcias,
+    /// `[policy]`
+    pub policy: Policy,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[probe]`
     pub probe: Probe,
     /// `[gc]`
@@ -66,6 +73,13 @@ pub struct Server {
     pub behind_tls_proxy: bool,
     /// No TLS is configured, and plain HTTP is permitted here.
     pub plain_http: bool,
+    /// Base URLs under which clients come, such as `https://registry.example:8443`, the first standing for all where
+    /// a request names no host.
+    pub external_url: Vec<String>,
+    /// Networks of proxies whose word on the client is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections begin with a PROXY protocol header.
+    pub proxy_protocol: ProxyProtocol,
     /// Limit of a request's head and of the silence between body bytes.
     pub read_timeout: Duration,
     /// Limit of writing a response; zero is no limit.
@@ -76,6 +90,18 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// Writes are refused.
     pub read_only: bool,
+}
+
+/// Whether connections begin with a PROXY protocol header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// They do not.
+    #[default]
+    Off,
+    /// Those of trusted proxies may.
+    Optional,
+    /// They must, except from loopback.
+    Required,
 }
 
 /// The oldest TLS version served.
@@ -114,13 +140,54 @@ pub struct Storage {
 pub struct Auth {
     /// Who may log in.
     pub mode: AuthMode,
+    /// The password file; set where the mode needs it.
+    pub htpasswd_file: Option<PathBuf>,
+    /// Patterns of names of administrators in the password file.
+    pub admins: Vec<String>,
+    /// Of guests.
+    pub guests: Vec<String>,
+    /// Of machines.
+    pub system: Vec<String>,
+    /// How long our tokens live.
+    pub token_ttl: Duration,
 }
 
-/// Who may log in. More modes come with access control.
+/// Who may log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
     /// Nobody logs in; everybody who reaches the listener may do everything.
     None,
+    /// Accounts of a password file.
+    Htpasswd,
+    /// Accounts of an identity service.
+    Mcias,
+}
+
+/// `[mcias]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mcias {
+    /// The identity service, https; set where the mode needs it.
+    pub server_url: Option<String>,
+    /// Who signs its certificate; none for the authorities of the system.
+    pub ca_cert: Option<PathBuf>,
+    /// The name this registry logs accounts in for.
+    pub service_name: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What people may do by the built-in rule -2.
+    pub user_default: Vec<mcr_access::Kind>,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// How long events are kept; zero is for ever.
+    pub keep: Duration,
 }
 
 /// `[integrity]`

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod edge;
 pub mod endpoint;
 pub mod error;
+pub mod external;
 pub mod figures;
 pub mod integrity;
 pub mod listener;

@@ -124,7 +124,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         reserve: config.storage.reserve,
         upload_ttl: config.storage.upload_ttl,
         rules: integrity.rules.iter().map(rule).collect::<Result<_, _>>()?,
-        builtins: mcr_access::Builtins::everything(),
+        builtins: mcr_access::Builtins { user_default: config.policy.user_default.clone() },
         read_only: config.server.read_only,
         probed: config.probe.schedule.is_some(),
     })

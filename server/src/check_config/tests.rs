@@ -59,6 +59,7 @@ fn secrets_are_masked_everywhere() {
         reloadable: false,
         secret: true,
         example: None,
+        hint: None,
         doc: "",
     };
     let setting = Setting { value: Some(Value::Text("hunter2".to_owned())), origin: Origin::Default };

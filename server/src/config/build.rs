@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::problem::{Problem, Problems};
 use super::settings::Settings;
 use super::table::{KEYS, Key};
-use super::value::{OFF, Value};
+use super::value::{OFF, USER_ACTIONS, Value, short};
 use super::{
-    Auth, AuthMode, BrokenIndex, Commit, Config, Database, Gc, Integrity, IntegrityRule, Log, LogFormat, Metrics,
-    MinTls, Probe, Server, Storage, VerifyOnRead,
+    Audit, Auth, AuthMode, BrokenIndex, Commit, Config, Database, Gc, Integrity, IntegrityRule, Log, LogFormat, Mcias,
+    Metrics, MinTls, Policy, Probe, ProxyProtocol, Server, Storage, VerifyOnRead,
 };
 
 /// Who may do what when the configuration itself says nothing about it.
@@ -28,11 +28,13 @@ pub enum Purpose {
 pub(super) fn build(settings: &mut Settings, purpose: Purpose, mut problems: Problems) -> Result<Config, Problems> {
     settings.require(KEYS, None, &mut problems);
     derive_uploads(settings);
+    derive_auth(settings, &mut problems);
     check_certificate(settings, &mut problems);
     if purpose == Purpose::Production {
         check_plain_http(settings, &mut problems);
         check_auth(settings, &mut problems);
     }
+    check_proxies(settings, &mut problems);
     check_paths(settings, &mut problems);
     let config = assemble(settings);
     match config {
@@ -90,20 +92,67 @@ pub fn is_loopback(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
+/// The mode where an identity service is named, and what people may do in it.
+fn derive_auth(settings: &mut Settings, problems: &mut Problems) {
+    if settings.word("auth.mode").is_empty() {
+        if settings.text("mcias.server_url").is_some() {
+            settings.derive("auth.mode", Value::Word("mcias"));
+        } else {
+            let message =
+                "missing; set it, for example mode = \"htpasswd\", or name an identity service with [mcias] server_url";
+            complain_once("auth.mode", settings, message, problems);
+        }
+    }
+    if settings.get("policy.user_default").is_some_and(|setting| setting.value.is_none()) {
+        let actions = if settings.word("auth.mode") == "htpasswd" { READING } else { &USER_ACTIONS };
+        let names = actions.iter().map(|kind| short(*kind).to_owned()).collect();
+        settings.derive("policy.user_default", Value::List(names));
+    }
+}
+
+/// What people may do where a password file tells them apart (contract section 10, rule -2).
+const READING: &[mcr_access::Kind] = &[mcr_access::Kind::Pull, mcr_access::Kind::Catalog];
+
+/// A complaint about a key that nothing was said about yet.
+fn complain_once(full: &str, settings: &Settings, message: &str, problems: &mut Problems) {
+    let shown = KEYS.iter().find(|key| key.full == full).map(Key::shown);
+    if !problems.0.iter().any(|problem| problem.key == shown) {
+        complain(full, settings, message, problems);
+    }
+}
+
 fn check_auth(settings: &Settings, problems: &mut Problems) {
     let mode = settings.word("auth.mode");
-    if !matches!(mode, "" | "none") {
-        let message = format!(
-            "\"{mode}\" needs access control, which this version does not have yet; set mode = \"none\" and listen_addr on loopback, or run a newer version"
-        );
-        complain("auth.mode", settings, &message, problems);
-    }
     for full in ["server.listen_addr", "server.grpc_addr"] {
         let open = settings.address(full).is_some_and(|address| !is_loopback(&address));
         if open && mode == "none" {
-            let message = "without logins (auth mode \"none\") only loopback may listen, because whoever reaches the address may do everything; use 127.0.0.1";
+            let message = "without logins (auth mode \"none\") only loopback may listen, because whoever reaches the address may do everything; use 127.0.0.1, or another auth mode";
             complain(full, settings, message, problems);
         }
+    }
+    if mode == "htpasswd" {
+        if settings.path("auth.htpasswd_file").is_none() {
+            let message =
+                "missing, while mode is \"htpasswd\"; set it, for example htpasswd_file = \"/srv/mcr/htpasswd\"";
+            complain_once("auth.htpasswd_file", settings, message, problems);
+        }
+        if settings.list("auth.admins").is_empty() {
+            let message = "missing, while mode is \"htpasswd\": nobody could run the registry; name at least one account, for example admins = [\"admin\"]";
+            complain_once("auth.admins", settings, message, problems);
+        }
+    }
+    if mode == "mcias" && settings.text("mcias.server_url").is_none() {
+        let message =
+            "missing, while mode is \"mcias\"; set it, for example server_url = \"https://mcias.example:8443\"";
+        complain_once("mcias.server_url", settings, message, problems);
+    }
+}
+
+/// Who may say whom a connection is from must be known where not everybody has to say it.
+fn check_proxies(settings: &Settings, problems: &mut Problems) {
+    if settings.word("server.proxy_protocol") == "optional" && settings.list("server.trusted_proxies").is_empty() {
+        let message = "\"optional\" needs [server] trusted_proxies: without them anybody could claim to be any client; set both, or \"required\" where only proxies reach the port";
+        complain("server.proxy_protocol", settings, message, problems);
     }
 }
 
@@ -138,7 +187,21 @@ fn assemble(settings: &Settings) -> Option<Config> {
             reserve: settings.size("storage.reserve"),
             upload_ttl: settings.duration("storage.upload_ttl"),
         },
-        auth: Auth { mode: AuthMode::None },
+        auth: auth(settings)?,
+        mcias: Mcias {
+            server_url: settings.text("mcias.server_url"),
+            ca_cert: settings.path("mcias.ca_cert"),
+            service_name: settings.text("mcias.service_name")?,
+            tags: settings.list("mcias.tags"),
+        },
+        policy: Policy {
+            user_default: settings
+                .list("policy.user_default")
+                .iter()
+                .filter_map(|name| mcr_access::Kind::parse(name))
+                .collect(),
+        },
+        audit: Audit { keep: settings.duration("audit.keep") },
         integrity: integrity(settings),
         probe: probe(settings),
         gc: Gc {
@@ -157,6 +220,22 @@ fn assemble(settings: &Settings) -> Option<Config> {
     })
 }
 
+fn auth(settings: &Settings) -> Option<Auth> {
+    Some(Auth {
+        mode: match settings.word("auth.mode") {
+            "none" => AuthMode::None,
+            "htpasswd" => AuthMode::Htpasswd,
+            "mcias" => AuthMode::Mcias,
+            _ => return None,
+        },
+        htpasswd_file: settings.path("auth.htpasswd_file"),
+        admins: settings.list("auth.admins"),
+        guests: settings.list("auth.guests"),
+        system: settings.list("auth.system"),
+        token_ttl: settings.duration("auth.token_ttl"),
+    })
+}
+
 fn server(settings: &Settings) -> Option<Server> {
     let tls_cert = settings.path("server.tls_cert");
     Some(Server {
@@ -170,6 +249,17 @@ fn server(settings: &Settings) -> Option<Server> {
             _ => MinTls::V1_3,
         },
         behind_tls_proxy: settings.flag("server.behind_tls_proxy"),
+        external_url: settings.list("server.external_url"),
+        trusted_proxies: settings
+            .list("server.trusted_proxies")
+            .iter()
+            .filter_map(|network| network.parse().ok())
+            .collect(),
+        proxy_protocol: match settings.word("server.proxy_protocol") {
+            "optional" => ProxyProtocol::Optional,
+            "required" => ProxyProtocol::Required,
+            _ => ProxyProtocol::Off,
+        },
         read_timeout: settings.duration("server.read_timeout"),
         write_timeout: settings.duration("server.write_timeout"),
         idle_timeout: settings.duration("server.idle_timeout"),

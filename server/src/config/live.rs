@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::table::KEYS;
 use super::{Config, Loaded, Problems, load};
@@ -28,8 +30,25 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Live {
     read_only: AtomicBool,
+    names: RwLock<Arc<Names>>,
     log: Option<LogHandle>,
     state: Mutex<State>,
+}
+
+/// What holds for the names and networks clients come by and from; replaced as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// `[server] external_url`
+    pub external_url: Vec<String>,
+    /// `[server] trusted_proxies`
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Names {
+    fn of(config: &Config) -> Arc<Self> {
+        let server = &config.server;
+        Arc::new(Self { external_url: server.external_url.clone(), trusted_proxies: server.trusted_proxies.clone() })
+    }
 }
 
 #[derive(Debug)]
@@ -45,6 +64,7 @@ impl Live {
         let seen = look(&loaded);
         Arc::new(Self {
             read_only: AtomicBool::new(loaded.config.server.read_only),
+            names: RwLock::new(Names::of(&loaded.config)),
             log,
             state: Mutex::new(State { loaded, seen }),
         })
@@ -54,6 +74,12 @@ impl Live {
     #[must_use]
     pub fn read_only(&self) -> bool {
         self.read_only.load(Ordering::Relaxed)
+    }
+
+    /// The names and networks in force now.
+    #[must_use]
+    pub fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a file is not what it was when it was last read.
@@ -79,6 +105,7 @@ impl Live {
 
     fn put_in_force(&self, config: &Config) {
         self.read_only.store(config.server.read_only, Ordering::Relaxed);
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Names::of(config);
         if let Some(log) = &self.log {
             log.set_level(&config.log.level);
         }

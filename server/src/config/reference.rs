@@ -37,12 +37,11 @@ pub fn annotated(opening: &str, chosen: &[Chosen<'_>]) -> String {
 fn annotate(out: &mut String, key: &Key, chosen: &[Chosen<'_>]) {
     wrap(out, "# ", key.doc);
     let set = chosen.iter().find(|(full, _)| *full == key.full).map(|(_, value)| value.as_str());
-    let (mark, text) = match (set, key.fallback, key.example) {
-        (Some(value), ..) => ("", value),
-        (None, Fallback::Value(value), _) => ("# ", value),
-        (None, Fallback::Derived(_), _) => ("# ", "/srv/mcr/uploads"),
-        (None, Fallback::Required, example) => ("", example.unwrap_or_default()),
-        (None, Fallback::Unset(_), example) => ("# ", example.unwrap_or(":9100")),
+    let (mark, text) = match (set, key.fallback) {
+        (Some(value), _) => ("", value),
+        (None, Fallback::Value(value)) => ("# ", value),
+        (None, Fallback::Required) => ("", key.example.unwrap_or_default()),
+        (None, Fallback::Unset(_) | Fallback::Derived(_)) => ("# ", key.hint.or(key.example).unwrap_or_default()),
     };
     push_line(out, mark, &format!("{} = {}", key.name(), as_toml(key.kind, text)));
 }
@@ -60,6 +59,7 @@ fn as_toml(kind: Kind, text: &str) -> String {
     match value::read(kind, &Raw::Bare(text.to_owned())) {
         // Keep `:8443` as it is: its meaning depends on the machine.
         Ok(value::Value::Flag(flag)) => flag.to_string(),
+        Ok(list @ value::Value::List(_)) => list.to_string(),
         _ => quoted(text),
     }
 }
@@ -126,7 +126,8 @@ const OPENING: &str = "# Configuration\n\n\
 `mcrsrv check-config --config FILE` shows what results and where each value came from. An unknown key, a missing one and a bad value are errors that name key, file, line and what was expected; all are told at once. \
 An empty text takes an optional key back. Relative paths start at the working directory. \
 Durations are written `\"30s\"`, `\"24h\"`, `\"7d\"`, `\"1h30m\"`; sizes `\"1GiB\"`, `\"500MB\"` or a number of bytes. \
-\"Reloadable\" keys, and the certificate files, are taken over on SIGHUP and when a file changes; the others need a restart.\n";
+A list of one may be written as a plain text; in a variable of the environment commas separate a list's items. \
+\"Reloadable\" keys, the certificate files and the password file, are taken over on SIGHUP and when a file changes; the others need a restart.\n";
 
 fn push_table(out: &mut String, section: &str, keys: &[&Key]) {
     let _ = write!(
@@ -147,13 +148,23 @@ fn type_of(kind: Kind) -> String {
         Kind::Address => "address".to_owned(),
         Kind::Path => "path".to_owned(),
         Kind::Flag => "flag".to_owned(),
-        Kind::Duration { min, zero } if min.is_zero() || zero => "duration".to_owned(),
+        Kind::Duration { min, zero, .. } if min.is_zero() || zero => "duration".to_owned(),
+        Kind::Duration { min, max: Some(max), .. } => {
+            format!("duration, {} to {}", value::write_duration(min), value::write_duration(max))
+        }
         Kind::Duration { min, .. } => format!("duration, at least {}", value::write_duration(min)),
         Kind::Size => "size".to_owned(),
         Kind::Choice(_) => value::expected(kind).replace('"', "`"),
         Kind::Pattern => "regular expression".to_owned(),
         Kind::Globs => "list of patterns".to_owned(),
         Kind::Schedule => "schedule, or `off`".to_owned(),
+        Kind::Urls => "URL or list of URLs".to_owned(),
+        Kind::HttpsUrl => "https URL".to_owned(),
+        Kind::Networks => "list of networks".to_owned(),
+        Kind::Names => "list of names".to_owned(),
+        Kind::Token => "text".to_owned(),
+        Kind::Tokens => "list of texts".to_owned(),
+        Kind::Actions => "list of actions".to_owned(),
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Kind {
     Duration {
         /// The shortest length accepted, except a permitted zero.
         min: Duration,
+        /// The longest length accepted, if there is a bound.
+        max: Option<Duration>,
         /// Whether 0 is accepted.
         zero: bool,
     },
@@ -28,6 +30,20 @@ pub enum Kind {
     Globs,
     /// A schedule as crontab writes it, or `off`.
     Schedule,
+    /// One or several base URLs.
+    Urls,
+    /// An https URL.
+    HttpsUrl,
+    /// A list of networks.
+    Networks,
+    /// A list of account names, or patterns of them.
+    Names,
+    /// A short text without spaces.
+    Token,
+    /// A list of those.
+    Tokens,
+    /// A list of what people may do in repositories.
+    Actions,
 }
 
 /// What holds when nobody sets the key.
@@ -58,6 +74,8 @@ pub struct Key {
     pub secret: bool,
     /// The value the annotated example shows, if it sets the key.
     pub example: Option<&'static str>,
+    /// The value a line shows that is commented out, where that is not the default.
+    pub hint: Option<&'static str>,
     /// What it does, in one or two sentences.
     pub doc: &'static str,
 }
@@ -96,12 +114,17 @@ pub fn header(section: &str) -> String {
 pub const RULE_SECTION: &str = "integrity.rule";
 
 const fn key(full: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
-    Key { full, kind, fallback, reloadable: false, secret: false, example: None, doc }
+    Key { full, kind, fallback, reloadable: false, secret: false, example: None, hint: None, doc }
 }
 
 impl Key {
     const fn shown_as(mut self, example: &'static str) -> Self {
         self.example = Some(example);
+        self
+    }
+
+    const fn such_as(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
         self
     }
 
@@ -112,11 +135,19 @@ impl Key {
 }
 
 const fn seconds(min: u64) -> Kind {
-    Kind::Duration { min: Duration::from_secs(min), zero: false }
+    Kind::Duration { min: Duration::from_secs(min), max: None, zero: false }
 }
 
 /// Any duration, 0 included.
-const ANY: Kind = Kind::Duration { min: Duration::ZERO, zero: true };
+const ANY: Kind = Kind::Duration { min: Duration::ZERO, max: None, zero: true };
+
+/// How long a token of ours may live: shorter ones no client asks for, longer ones outlive what they were made from
+/// (contract section 10).
+const TOKEN_TTL: Kind =
+    Kind::Duration { min: Duration::from_secs(60), max: Some(Duration::from_secs(300)), zero: false };
+
+/// Events of less than a day ago are never dropped; 0 keeps all.
+const AUDIT_KEEP: Kind = Kind::Duration { min: Duration::from_secs(24 * 3600), max: None, zero: true };
 
 use Fallback::{Derived, Required, Unset, Value};
 
@@ -138,6 +169,14 @@ pub static KEYS: &[Key] = &[
         "The oldest TLS version that is served."),
     key("server.behind_tls_proxy", Kind::Flag, Value("false"),
         "Permits plain HTTP on an address that is not loopback, because a proxy in front ends TLS."),
+    key("server.external_url", Kind::Urls, Unset("the name a client came by"),
+        "The URL, or a list of them, under which clients reach the registry. Token realms use the entry whose host and port a client came by, and where none has them the name it came by; the first entry only for a request that names no host. Never a redirect to another name.")
+        .such_as("https://registry.example").live(),
+    key("server.trusted_proxies", Kind::Networks, Unset("no proxy is trusted"),
+        "Networks of the proxies in front whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed; from anybody else they are ignored. A change holds for new connections. `/metrics` on the main listener is open to these networks.")
+        .such_as("10.0.0.0/8").live(),
+    key("server.proxy_protocol", Kind::Choice(&["off", "optional", "required"]), Value("off"),
+        "Whether connections begin with a PROXY protocol header (version 1 or 2) that says who the client is. `optional` believes it from `trusted_proxies`, which must be set; `required` refuses connections without it, except from loopback, and with `trusted_proxies` set from anybody else too."),
     key("server.read_timeout", seconds(1), Value("30s"),
         "Limits reading a request's head and the silence between two pieces of its body, never a whole body."),
     key("server.write_timeout", ANY, Value("0s"),
@@ -157,14 +196,43 @@ pub static KEYS: &[Key] = &[
         "The directory of the blobs. Another directory for each registry.")
         .shown_as("/srv/mcr/layers"),
     key("storage.uploads_path", Kind::Path, Derived("`<layers_path>/../uploads`"),
-        "The directory of unfinished uploads, on the same file system as `layers_path`."),
+        "The directory of unfinished uploads, on the same file system as `layers_path`.")
+        .such_as("/srv/mcr/uploads"),
     key("storage.reserve", Kind::Size, Value("1GiB"),
         "Free space below which uploads are refused with 507, while pulls and deletes go on."),
     key("storage.upload_ttl", seconds(60), Value("7d"),
         "How long an upload may rest before it is forgotten."),
-    key("auth.mode", Kind::Choice(&["none", "htpasswd", "mcias"]), Required,
-        "Who may log in. This version knows `none`: everybody who reaches `listen_addr`, which must be loopback, may do everything.")
-        .shown_as("none"),
+    key("auth.mode", Kind::Choice(&["none", "htpasswd", "mcias"]), Derived("`mcias` where `[mcias] server_url` is set, otherwise it must be set"),
+        "Who may log in: accounts of the identity service (`mcias`), of a password file (`htpasswd`), or nobody, because everybody who reaches `listen_addr`, which must be loopback, may do everything (`none`).")
+        .shown_as("htpasswd"),
+    key("auth.htpasswd_file", Kind::Path, Unset("needed by mode htpasswd"),
+        "The password file of mode htpasswd: lines `name:hash` with bcrypt hashes, as `htpasswd -B` writes them. Re-read on SIGHUP and when it changes.")
+        .shown_as("/srv/mcr/htpasswd"),
+    key("auth.admins", Kind::Names, Unset("nobody; mode htpasswd needs at least one"),
+        "Accounts of the password file, or patterns of their names, that may do everything. `*` stands for anything within a name.")
+        .shown_as("admin"),
+    key("auth.guests", Kind::Names, Unset("nobody"),
+        "Accounts of the password file that may do only what policy rules give them.")
+        .such_as("visitor-*"),
+    key("auth.system", Kind::Names, Unset("nobody"),
+        "Accounts of the password file that are machines: they may do only what policy rules give them.")
+        .such_as("ci-*"),
+    key("auth.token_ttl", TOKEN_TTL, Value("5m"),
+        "How long the tokens of `/v2/token` are good for."),
+    key("mcias.server_url", Kind::HttpsUrl, Unset("needed by mode mcias"),
+        "The identity service, called over TLS 1.3.")
+        .such_as("https://mcias.example:8443"),
+    key("mcias.ca_cert", Kind::Path, Unset("the authorities of this system"),
+        "Certificate authorities, PEM, that sign the identity service's certificate.")
+        .such_as("/srv/mcr/certs/ca.pem"),
+    key("mcias.service_name", Kind::Token, Value("mcr"),
+        "The name this registry logs accounts in for."),
+    key("mcias.tags", Kind::Tokens, Unset("none"),
+        "Tags of this registry, which the identity service's rules may ask for.")
+        .such_as("env:restricted"),
+    key("policy.user_default", Kind::Actions, Derived("`[\"pull\", \"push\", \"delete\", \"catalog\"]` with mode mcias, `[\"pull\", \"catalog\"]` with mode htpasswd"),
+        "What people who are neither administrators nor guests may do in every repository, unless a policy rule denies it: built-in rule -2. `[]` for nothing.")
+        .such_as("pull, catalog"),
     key("integrity.verify_on_read", Kind::Choice(&["off", "stale", "always"]), Value("stale"),
         "Whether a full GET of a blob hashes it while sending: never, when its last hash is older than `fresh_for`, or always."),
     key("integrity.fresh_for", ANY, Value("1h"),
@@ -183,8 +251,11 @@ pub static KEYS: &[Key] = &[
         "How long an answer that promised unreferenced content holds it; at least 10 s."),
     key("gc.undo", ANY, Value("7d"),
         "How long a deleted tag or manifest can be restored."),
+    key("audit.keep", AUDIT_KEEP, Value("400d"),
+        "How long events of the audit log are kept. What ages out leaves a signed anchor, so that the rest can still be verified. 0 keeps all."),
     key("metrics.listen_addr", Kind::Address, Unset("`/metrics` is on the main listener"),
-        "A listener of its own for `/metrics`. `$PORT_METRICS` replaces the port and listens on all addresses."),
+        "A listener of its own for `/metrics`. `$PORT_METRICS` replaces the port and listens on all addresses.")
+        .such_as(":9100"),
     key("log.level", Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]), Value("info"),
         "The least severe lines that are logged.").live(),
     key("log.format", Kind::Choice(&["text", "json"]), Value("text"),
@@ -216,16 +287,12 @@ pub static RULE_KEYS: &[Key] = &[
 /// Sections and keys that are promised for later versions. They are refused by name, so that nobody believes them in force.
 /// An empty list of names means the whole section.
 pub static LATER: &[(&str, &[&str])] = &[
-    ("server", &["external_url", "trusted_proxies", "proxy_protocol", "timezone"]),
-    ("auth", &["htpasswd_file", "admins", "guests", "system", "token_ttl"]),
+    ("server", &["timezone"]),
     ("gc", &["schedule", "max_delete_percent"]),
-    ("mcias", &[]),
-    ("policy", &[]),
     ("scrub", &[]),
     ("retention", &[]),
     ("retention.rule", &[]),
     ("proxy", &[]),
-    ("audit", &[]),
     ("backup", &[]),
     ("web", &[]),
 ];

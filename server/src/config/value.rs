@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use super::table::Kind;
 
+mod lists;
+
+pub use lists::{USER_ACTIONS, short};
+
 /// The longest duration that is accepted: a hundred years, so that sums of times never overflow.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -44,7 +48,7 @@ pub enum Value {
     Word(&'static str),
     /// Text: a regular expression, a schedule or [`OFF`].
     Text(String),
-    /// A list of patterns.
+    /// A list: patterns, networks, names, URLs or actions, each in one way of writing it.
     List(Vec<String>),
 }
 
@@ -57,9 +61,9 @@ pub fn read(kind: Kind, raw: &Raw) -> Result<Value, String> {
         Kind::Address => text(raw).and_then(address).map(Value::Address),
         Kind::Path => text(raw).and_then(path).map(Value::Path),
         Kind::Flag => flag(raw).map(Value::Flag),
-        Kind::Duration { min, zero } => {
-            duration_value(raw).filter(|length| *length >= min || (zero && length.is_zero())).map(Value::Duration)
-        }
+        Kind::Duration { min, max, zero } => duration_value(raw)
+            .filter(|length| (min..=max.unwrap_or(MAX_DURATION)).contains(length) || (zero && length.is_zero()))
+            .map(Value::Duration),
         Kind::Size => size_value(raw).map(Value::Size),
         Kind::Choice(words) => {
             text(raw).and_then(|text| words.iter().find(|word| **word == text)).map(|word| Value::Word(word))
@@ -67,6 +71,13 @@ pub fn read(kind: Kind, raw: &Raw) -> Result<Value, String> {
         Kind::Pattern => return pattern(raw),
         Kind::Globs => globs(raw).map(Value::List),
         Kind::Schedule => return schedule(raw),
+        Kind::Urls => lists::urls(raw).map(Value::List),
+        Kind::HttpsUrl => lists::https_url(raw).map(Value::Text),
+        Kind::Networks => lists::networks(raw).map(Value::List),
+        Kind::Names => lists::names(raw).map(Value::List),
+        Kind::Token => text(raw).and_then(lists::word).map(|word| Value::Text(word.to_owned())),
+        Kind::Tokens => lists::words(raw).map(Value::List),
+        Kind::Actions => lists::actions(raw).map(Value::List),
     };
     read.ok_or_else(|| format!("expected {}, found {}", expected(kind), raw))
 }
@@ -78,13 +89,14 @@ pub fn expected(kind: Kind) -> String {
         Kind::Address => "IP:PORT such as \"127.0.0.1:8443\", or \":8443\" for all addresses".to_owned(),
         Kind::Path => "a path in quotes such as \"/srv/mcr\"".to_owned(),
         Kind::Flag => "true or false".to_owned(),
-        Kind::Duration { min, zero } => {
+        Kind::Duration { min, max, zero } => {
             let least = match (min.is_zero(), zero) {
                 (true, _) => String::new(),
                 (false, true) => format!(", 0 or at least {}", write_duration(min)),
                 (false, false) => format!(", at least {}", write_duration(min)),
             };
-            format!("a duration such as \"30s\", \"24h\" or \"7d\"{least}")
+            let most = max.map(|max| format!(" and at most {}", write_duration(max))).unwrap_or_default();
+            format!("a duration such as \"30s\", \"24h\" or \"7d\"{least}{most}")
         }
         Kind::Size => "a size such as \"1GiB\", \"500MB\" or a number of bytes".to_owned(),
         Kind::Choice(words) => {
@@ -97,6 +109,19 @@ pub fn expected(kind: Kind) -> String {
         Kind::Pattern => "a regular expression such as \"v[0-9.]+\"".to_owned(),
         Kind::Globs => "a list of repository patterns such as [\"infra/*\"]".to_owned(),
         Kind::Schedule => "a schedule such as \"*/15 * * * *\" (six fields: seconds first), or \"off\"".to_owned(),
+        Kind::Urls => {
+            "one URL or a list of them, each http or https with a host and no path, such as \"https://registry.example:8443\""
+                .to_owned()
+        }
+        Kind::HttpsUrl => "an https URL such as \"https://id.example:8443\"".to_owned(),
+        Kind::Networks => "a list of networks such as [\"10.0.0.0/8\", \"192.0.2.7\"]".to_owned(),
+        Kind::Names => "a list of account names or patterns such as [\"ann\", \"ci-*\"]".to_owned(),
+        Kind::Token => "a short text without spaces".to_owned(),
+        Kind::Tokens => "a list of short texts without spaces such as [\"env:prod\"]".to_owned(),
+        Kind::Actions => {
+            let names: Vec<String> = USER_ACTIONS.iter().map(|kind| quoted(short(*kind))).collect();
+            format!("a list of {}", names.join(", "))
+        }
     }
 }
 

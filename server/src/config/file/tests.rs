@@ -39,7 +39,7 @@ fn every_unknown_key_is_told_with_the_nearest_known_one() {
 
 #[test]
 fn keys_of_later_versions_are_not_called_unknown() {
-    let text = "[server]\nexternal_url = \"https://x\"\n[mcias]\nserver_url = \"x\"\n[[proxy]]\nprefix = \"x\"\n[[retention.rule]]\n[gc]\nschedule = \"x\"\n";
+    let text = "[server]\ntimezone = \"UTC\"\n[scrub]\nrate = \"x\"\n[[proxy]]\nprefix = \"x\"\n[[retention.rule]]\n[gc]\nschedule = \"x\"\n";
     let said = problems(text);
     assert_eq!(said.len(), 5, "{said:?}");
     assert!(said.iter().all(|line| line.contains("does not know it yet")), "{said:?}");

@@ -30,6 +30,20 @@ fn what_is_reloadable_is_in_force_at_once() {
 }
 
 #[test]
+fn the_names_clients_come_by_are_reloadable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, path) = live(dir.path());
+    assert_eq!(*live.names(), Names::default());
+    let more = "external_url = \"https://reg.example\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n[database]";
+    files::replace(&path, BASE.replace("[database]", more).as_bytes(), 0o600).unwrap();
+    let changes = live.reload().unwrap();
+    assert!(changes.len() == 2 && changes.iter().all(|change| change.in_force), "{changes:?}");
+    let names = live.names();
+    assert_eq!(names.external_url, ["https://reg.example"]);
+    assert_eq!(names.trusted_proxies.len(), 1);
+}
+
+#[test]
 fn a_bad_configuration_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (live, path) = live(dir.path());

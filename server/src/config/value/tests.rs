@@ -57,8 +57,8 @@ fn a_bare_port_means_all_addresses() {
 
 #[test]
 fn only_what_the_kind_says_is_accepted() {
-    let at_least = Kind::Duration { min: Duration::from_secs(10), zero: false };
-    let or_zero = Kind::Duration { min: Duration::from_secs(10), zero: true };
+    let at_least = Kind::Duration { min: Duration::from_secs(10), max: None, zero: false };
+    let or_zero = Kind::Duration { min: Duration::from_secs(10), max: None, zero: true };
     assert!(read(at_least, &text("10s")).is_ok());
     assert!(read(at_least, &text("9s")).is_err());
     assert!(read(at_least, &Raw::Integer(0)).is_err());
