@@ -2,14 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::credentials::Credentials;
+use crate::credentials::{CheckPassword, Credentials};
 use crate::identity::{AccountKind, Identity, PROBE_ACCOUNT};
-
-/// A store of passwords, asked in constant time.
-pub trait CheckPassword: Send + Sync {
-    /// True when the pair is right.
-    fn check(&self, username: &str, password: &str) -> bool;
-}
 
 /// How callers are told apart.
 #[derive(Clone)]

@@ -8,6 +8,18 @@ use crate::identity::PROBE_ACCOUNT;
 /// Longest header value that is looked at, in bytes.
 const MAX_HEADER: usize = 8 * 1024;
 
+/// A store of passwords, asked in constant time.
+pub trait CheckPassword: Send + Sync {
+    /// True when the pair is right.
+    fn check(&self, username: &str, password: &str) -> bool;
+
+    /// What changes when the password does, so that tokens made for the account fall with it. Where there is none,
+    /// they end with the process.
+    fn fingerprint(&self) -> Option<String> {
+        None
+    }
+}
+
 /// A name and a password as a client sent them (RFC 7617).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
