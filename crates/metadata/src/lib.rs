@@ -4,6 +4,7 @@
 //! puts waiting ones into one transaction and answers them when it is durable; what they check inside it is the
 //! last word, since nobody else writes.
 
+mod api_tokens;
 mod audit;
 mod blobs;
 mod catalog;
@@ -19,6 +20,7 @@ mod job;
 mod links;
 mod manifests;
 mod migrate;
+mod policy_rules;
 mod probe;
 mod probe_list;
 mod probe_rows;
@@ -42,6 +44,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use api_tokens::{CreateToken, RevokeSession, RevokeToken, TokenOutcome, TokenRow};
 pub use audit::{AuditCheck, AuditEvent};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
 pub use damage::MAX_DAMAGE;
@@ -49,6 +52,7 @@ pub use delete::MAX_HOLDERS;
 pub use error::Error;
 pub use job::Done;
 pub use migrate::SCHEMA;
+pub use policy_rules::{ChangeFields, CreateRule, DeleteRule, RuleFields, RuleRow, UpdateRule};
 pub use probe::{MAX_PROBE_FINDINGS, PROBE_BATCH};
 pub use probe_rows::{
     BrokenTag, ProbeFinding, ProbeRun, ProbeState, ProbedTag, RecordProbeRun, RecordProbedTags, TagPage, TagQuery,

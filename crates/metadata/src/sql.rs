@@ -1,7 +1,8 @@
-//! Values between Rust and SQLite: digests and unsigned numbers; never a query.
+//! Values between Rust and SQLite: digests, unsigned numbers, lists; never a query.
 
 use mcr_oci::Digest;
 use rusqlite::Row;
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -26,4 +27,15 @@ pub(crate) fn digest(row: &Row<'_>, column: usize) -> Result<Digest, Error> {
 pub(crate) fn optional_digest(row: &Row<'_>, column: usize) -> Result<Option<Digest>, Error> {
     let text = row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?;
     text.map(|text| Digest::parse(text).map_err(|_| Error::invalid("a digest", text))).transpose()
+}
+
+/// A list of texts for a column.
+pub(crate) fn list(texts: &[String]) -> String {
+    Value::from(texts).to_string()
+}
+
+/// A list of texts from a column; `whose` says of what, should it be none.
+pub(crate) fn read_list(row: &Row<'_>, column: usize, whose: impl Fn() -> String) -> Result<Vec<String>, Error> {
+    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    serde_json::from_str(text).map_err(|_| Error::invalid(&format!("a list of {}", whose()), text))
 }

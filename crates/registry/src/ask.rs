@@ -70,22 +70,35 @@ impl Writes {
         Q: FnOnce(&Metadata, Done<T>),
         A: FnOnce() + Send + 'static,
     {
+        self.attempt(queue, move |written| {
+            if written {
+                after();
+            }
+        });
+    }
+
+    /// The same; `after` runs once in any case, and learns whether it is durable.
+    pub(crate) fn attempt<T, Q, A>(&self, queue: Q, after: A)
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Metadata, Done<T>),
+        A: FnOnce(bool) + Send + 'static,
+    {
         let dropped = Arc::clone(&self.dropped);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             dropped.fetch_add(1, Ordering::Relaxed);
+            after(false);
             return;
         };
         queue(
             &self.metadata,
             Box::new(move |result| {
                 drop(place);
-                match result {
-                    Ok(_) => after(),
-                    Err(error) => {
-                        dropped.fetch_add(1, Ordering::Relaxed);
-                        tracing::warn!(%error, "a record that accompanies a read was dropped");
-                    }
+                if let Err(error) = &result {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "a record that accompanies a read was dropped");
                 }
+                after(result.is_ok());
             }),
         );
     }

@@ -69,6 +69,15 @@ pub enum Error {
     /// A rule of this repository forbids it.
     #[error("{0}")]
     Denied(String),
+    /// A request of the admin API that says something impossible.
+    #[error("{0}")]
+    Invalid(String),
+    /// What the admin API was asked about is not there.
+    #[error("{0}")]
+    NoSuch(String),
+    /// What the admin API was asked for does not fit with how things are.
+    #[error("{0}")]
+    Conflict(String),
     /// Writes are switched off.
     #[error("this registry is read-only for now: {0}")]
     ReadOnly(String),

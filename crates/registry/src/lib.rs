@@ -3,6 +3,7 @@
 //! What never lives here: headers and status codes (the edge's), SQL (`mcr-metadata`'s), file calls
 //! (`mcr-blobs`'). This crate owns the border between async callers and blocking work.
 
+mod api_tokens;
 mod ask;
 mod blob_body;
 mod blob_read;
@@ -11,18 +12,22 @@ mod buffers;
 mod cache;
 mod delete;
 mod error;
+mod examine;
 mod expire;
 mod health;
 mod integrity;
 mod list;
 mod local_source;
 mod locks;
+mod logins;
 mod manifest_read;
 mod mount;
 mod policy;
+mod policy_admin;
 mod probe;
 mod push;
 mod receive;
+mod record;
 mod refusal;
 mod registry;
 mod sessions;
@@ -30,20 +35,28 @@ mod settings;
 mod start;
 mod upload;
 mod volume;
+mod words;
 
+pub use api_tokens::{
+    API_TOKEN_PREFIX, ApiToken, MAX_TOKEN_LIFE_MS, MAX_TOKENS, MAX_TOKENS_OF_OWNER, NewToken, TokenRecord,
+};
 pub use blob_body::BlobBody;
 pub use blob_read::{BlobInfo, OpenBlob, Part};
 pub use cache::CachedManifest;
 pub use delete::Deleted;
 pub use error::{Error, Refusal};
+pub use examine::Examined;
 pub use health::Health;
 pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// One entry of a referrers list, as the database has it.
 pub use mcr_metadata::ReferrerRow;
+pub use policy::NameFilter;
+pub use policy_admin::{MAX_RULES, NewRule, RuleChange, RuleRecord};
 pub use probe::{IntegrityReport, MAX_LISTED_FINDINGS, ProbeRecord};
 pub use push::{ManifestPlace, PushManifest, Pushed};
 pub use receive::{Body, BodyLost, Chunk};
+pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use settings::{BrokenIndex, Rule, Settings, VerifyOnRead};
 pub use start::{Paths, StartError};

@@ -1,27 +1,61 @@
 //! The rules in force and the permits they give; never a rule's meaning (`mcr-access`) nor its row.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mcr_access::{Action, GlobalPermit, Identity, Permit, Policy, Refusal, decide, decide_global};
+use mcr_access::{
+    Action, Builtins, GlobalPermit, Identity, Kind, Permit, Policy, Refusal, Rule, decide, decide_global, is_allowed,
+};
 use mcr_oci::RepositoryName;
 
+use crate::policy_admin::RuleRecord;
 use crate::registry::Registry;
 
+/// Says of a repository's name whether somebody may see it.
+pub type NameFilter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// The set of rules in force. Replaced as a whole, so that a request sees one set from its first question to its last.
-pub(crate) struct InForce(RwLock<Arc<Policy>>);
+pub(crate) struct InForce {
+    policy: RwLock<Arc<Policy>>,
+    book: Mutex<Book>,
+}
+
+/// What the set is made from.
+pub(crate) struct Book {
+    pub(crate) builtins: Builtins,
+    /// The rules of the database, disabled ones included.
+    pub(crate) rules: BTreeMap<i64, RuleRecord>,
+}
+
+impl Book {
+    fn policy(&self) -> Arc<Policy> {
+        let rules: Vec<Rule> = self.rules.values().map(|record| record.rule.clone()).collect();
+        Arc::new(Policy::new(&self.builtins, rules))
+    }
+}
 
 impl InForce {
-    pub(crate) fn new(policy: Policy) -> Self {
-        Self(RwLock::new(Arc::new(policy)))
+    pub(crate) fn new(builtins: Builtins, rules: Vec<RuleRecord>) -> Self {
+        let rules = rules.into_iter().map(|record| (record.rule.id, record)).collect();
+        let book = Book { builtins, rules };
+        Self { policy: RwLock::new(book.policy()), book: Mutex::new(book) }
     }
 
     pub(crate) fn get(&self) -> Arc<Policy> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[expect(dead_code, reason = "rules of the database come with the next step")]
-    pub(crate) fn set(&self, policy: Policy) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    /// Changes what the set is made from, and puts the new set in force before it returns.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Book)) {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut book);
+        let policy = book.policy();
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Looks at what the set is made from.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
+        look(&self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -46,5 +80,32 @@ impl Registry {
     /// The refusal, with the reason for the log.
     pub fn permit_global<A: Action>(&self, identity: &Identity) -> Result<GlobalPermit<A>, Refusal> {
         decide_global::<A>(&self.policy(), identity)
+    }
+
+    /// Puts other built-in rules in force, as after a reload of `[policy] user_default`.
+    pub fn set_builtins(&self, builtins: Builtins) {
+        self.parts.policy.change(|book| book.builtins = builtins);
+    }
+
+    /// Which names a listing shows to `identity`: those it may pull (contract section 8).
+    ///
+    /// A credential that was limited to pulling somewhere shows only that. One that was made for listing alone, as
+    /// clients ask for to read the catalog, shows whatever its account may pull.
+    #[must_use]
+    pub fn visible(&self, identity: &Identity) -> NameFilter {
+        let policy = self.policy();
+        let narrowed = |scope: &mcr_access::Scope| scope.grants.iter().any(|grant| grant.actions.has(Kind::Pull));
+        let seen = match identity.scope() {
+            Some(scope) if !narrowed(scope) => {
+                Identity::of(Arc::clone(identity.holder()), None, identity.address().map(Arc::from))
+            }
+            _ => identity.clone(),
+        };
+        if seen.is_admin() && seen.scope().is_none() {
+            return Arc::new(|_| true);
+        }
+        Arc::new(move |name| {
+            RepositoryName::parse(name).is_ok_and(|name| is_allowed(&policy, &seen, Kind::Pull, Some(&name)))
+        })
     }
 }

@@ -221,7 +221,7 @@ impl Registry {
             details: serde_json::json!({ "findings": report.findings.len(), "missing": missing }),
             at_ms: self.parts.clock.now_ms(),
         };
-        self.parts.writes.droppable(|m, done| m.record_event(event, done), || ());
+        self.record(event);
         Error::Incomplete(refusals)
     }
 }

@@ -11,13 +11,16 @@ use mcr_seams::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::api_tokens::ApiTokens;
 use crate::ask::Writes;
 use crate::blocking::Blocking;
 use crate::buffers::Buffers;
 use crate::cache::Caches;
 use crate::error::Error;
 use crate::locks::DigestLocks;
+use crate::logins::Ended;
 use crate::policy::InForce;
+use crate::record::Gap;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::volume::Volume;
@@ -50,6 +53,11 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     /// Who may do what.
     pub(crate) policy: InForce,
+    pub(crate) api_tokens: ApiTokens,
+    /// Logins that were ended before their time.
+    pub(crate) ended: Ended,
+    /// Events that the audit trail lacks.
+    pub(crate) gap: Arc<Gap>,
     /// Refuse every write; an operator switches it while the server runs.
     pub(crate) read_only: AtomicBool,
     pub(crate) clock: Clock,

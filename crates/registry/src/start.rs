@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use mcr_access::Policy;
 use mcr_blobs::{Disk, Options as BlobOptions, Store};
 use mcr_metadata::{Metadata, Options as MetadataOptions};
 use mcr_seams::{Clock, random_hex};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::api_tokens::ApiTokens;
 use crate::ask::Writes;
 use crate::blocking::{Blocking, MAX_BLOCKING, MAX_WALKING};
 use crate::buffers::Buffers;
 use crate::cache::Caches;
+use crate::logins::Ended;
 use crate::policy::InForce;
+use crate::policy_admin::{self, RuleRecord};
 use crate::registry::{Counters, Parts, Registry};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -44,6 +46,17 @@ pub enum StartError {
     /// The database.
     #[error("database: {0}")]
     Metadata(#[from] mcr_metadata::Error),
+    /// A policy rule that says what this program does not understand.
+    #[error(
+        "policy rule {id} in the database cannot be read: {reason}. Serving without it could open a door: run the program that \
+         wrote it, or bring a database back with `mcrsrv restore`"
+    )]
+    Rule {
+        /// Its number.
+        id: i64,
+        /// What about it.
+        reason: String,
+    },
     /// No randomness for an id.
     #[error("no random bytes to be had: {0}")]
     Random(std::io::Error),
@@ -94,11 +107,11 @@ impl Registry {
         }
         let open_uploads = blobs.list_uploads(crate::sessions::MAX_SESSIONS)?.len();
         let tasks = TaskTracker::new();
+        let rules = rules(&metadata)?;
         let volume = Volume::new(Arc::clone(&blobs), id, settings.reserve);
         Ok(Self {
             parts: Arc::new(Parts {
                 writes: Writes::new(Arc::clone(&metadata)),
-                metadata,
                 blobs,
                 blocking: Blocking::new(MAX_BLOCKING),
                 walking: Blocking::new(MAX_WALKING),
@@ -108,7 +121,11 @@ impl Registry {
                 sessions: Sessions::new(open_uploads as u64),
                 volume,
                 read_only: AtomicBool::new(settings.read_only),
-                policy: InForce::new(Policy::new(&settings.builtins, Vec::new())),
+                policy: InForce::new(settings.builtins.clone(), rules),
+                api_tokens: ApiTokens::new(metadata.api_tokens()?),
+                ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),
+                gap: Arc::default(),
+                metadata,
                 settings,
                 clock,
                 counters: Counters::default(),
@@ -124,6 +141,15 @@ impl Registry {
         self.parts.tasks.spawn(self.parts.volume.watch());
         self.parts.tasks.spawn(crate::expire::expire(self.clone()));
     }
+}
+
+/// The rules of the database: all of them, or none serve.
+fn rules(metadata: &Metadata) -> Result<Vec<RuleRecord>, StartError> {
+    let read = |row: mcr_metadata::RuleRow| {
+        let id = row.id;
+        policy_admin::record(row).map_err(|error| StartError::Rule { id, reason: error.to_string() })
+    };
+    metadata.policy_rules()?.into_iter().map(read).collect()
 }
 
 /// Brings the marker beside the blobs and the id in the database to agree (contract section 2.5).

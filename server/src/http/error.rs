@@ -31,6 +31,10 @@ pub fn answer(error: &Error) -> Answer {
             oci_errors(StatusCode::METHOD_NOT_ALLOWED, &[entry(ErrorCode::Unsupported, &text, detail)])
         }
         Error::Denied(_) => plain(StatusCode::FORBIDDEN, ErrorCode::Denied),
+        // The admin API's, which has words of its own for them; no use case of the OCI API answers one.
+        Error::Invalid(_) => plain(StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+        Error::NoSuch(_) => plain(StatusCode::NOT_FOUND, ErrorCode::Unsupported),
+        Error::Conflict(_) => plain(StatusCode::CONFLICT, ErrorCode::Unsupported),
         Error::ReadOnly(_) => plain(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
         Error::DiskFull(_) => plain(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Denied),
         Error::Unavailable { retry_after, .. } => {

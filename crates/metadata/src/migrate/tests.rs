@@ -142,6 +142,10 @@ fn keys_and_hot_queries_use_indexes() {
         "SELECT digest FROM manifests WHERE repository_id = 1 AND subject = 'x' AND digest > 'y' ORDER BY digest",
         "SELECT id FROM findings WHERE closed_at IS NULL AND digest = 'x'",
         "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1",
+        "SELECT seq FROM audit WHERE repository = 'a' AND seq < 9 ORDER BY seq DESC",
+        "SELECT seq FROM audit WHERE actor = 'a' AND seq < 9 ORDER BY seq DESC",
+        "SELECT seq FROM audit WHERE event = 'a' AND seq > 9 ORDER BY seq",
+        "SELECT seq FROM audit WHERE at >= 5 ORDER BY at LIMIT 9",
         "SELECT 1 FROM probe_tags INDEXED BY probe_tags_broken WHERE state = 'broken' AND (repository, tag) > ('a', 'b') ORDER BY repository, tag",
         "SELECT 1 FROM probe_tags WHERE repository = 'a' AND tag = 'b'",
         "SELECT id FROM probe_runs WHERE id < 9 AND outcome = 'complete' ORDER BY id DESC LIMIT 1",
@@ -166,6 +170,7 @@ fn descriptors_survive_in_their_edges() {
 
 /// What a database of schema 1 has: ours without the later tables.
 fn back_to_schema_1(bed: &Bed) {
+    back_to_schema_2(bed);
     bed.sql()
         .execute_batch(
             "DROP TABLE probe_runs; DROP TABLE probe_findings; DROP TABLE probe_tags; PRAGMA user_version = 1",
@@ -173,9 +178,22 @@ fn back_to_schema_1(bed: &Bed) {
         .unwrap();
 }
 
+/// What a database of schema 2 has.
+fn back_to_schema_2(bed: &Bed) {
+    bed.sql()
+        .execute_batch(
+            "DROP TABLE policy_rules; DROP TABLE api_tokens; DROP TABLE revoked_sessions; DROP INDEX audit_by_time;
+             DROP INDEX audit_by_event; DROP INDEX audit_by_actor; DROP INDEX audit_by_repository;
+             PRAGMA user_version = 2",
+        )
+        .unwrap();
+}
+
+/// What was made by steps; SQLite's own tables come and stay by themselves.
 fn schema_of(connection: &Connection) -> Vec<String> {
-    let mut statement =
-        connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let mut statement = connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name")
+        .unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
@@ -198,6 +216,26 @@ fn a_database_of_schema_1_is_migrated_with_what_is_in_it() {
     let tags = bed.metadata.probed_tags(&crate::TagQuery { limit: 10, ..crate::TagQuery::default() }).unwrap().tags;
     assert_eq!(tags.len(), 1);
     assert_eq!(tags[0].state, crate::TagState::Undetermined);
+}
+
+#[test]
+fn a_database_of_schema_2_is_migrated_with_what_is_in_it() {
+    let bed = filled();
+    back_to_schema_2(&bed);
+    let second = Connection::open_in_memory().unwrap();
+    second.execute_batch(&MIGRATIONS[..2].concat()).unwrap();
+    assert_eq!(schema_of(&bed.sql()), schema_of(&second), "it is what schema 2 was");
+    let audited = bed.audited();
+    let bed = bed.reopen();
+    assert!(!bed.metadata.is_new());
+    assert_eq!(bed.count("SELECT user_version FROM pragma_user_version"), SCHEMA);
+    assert_eq!(schema_of(&bed.sql()), schema_of(&Bed::new().sql()));
+    assert_eq!(bed.count("SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    assert!(bed.tagged("a/b", "v1").is_some());
+    assert_eq!(bed.audited(), audited);
+    assert_eq!(bed.metadata.policy_rules().unwrap(), []);
+    assert_eq!(bed.metadata.api_tokens().unwrap(), []);
+    assert_eq!(bed.metadata.revoked_sessions(0).unwrap(), []);
 }
 
 #[test]
