@@ -29,7 +29,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("oci-spec", &["mcr-oci"]),
     ("hyper", &["mcr-server", "mcr-ctl", "mcr-tests"]),
     ("hyper-util", &["mcr-server", "mcr-ctl", "mcr-tests"]),
-    ("rcgen", &["mcr-server", "mcr-bench"]),
+    ("rcgen", &["mcr-server", "mcr-bench", "mcr-tests"]),
     ("prometheus", &["mcr-server", "mcr-probe"]),
     ("tokio-rustls", &["mcr-server", "mcr-tests"]),
 ];

@@ -5,7 +5,7 @@ mod connection;
 mod request;
 mod response;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub use response::{Failure, Response};
 pub struct Client {
     address: SocketAddr,
     tls: Option<Arc<rustls::ClientConfig>>,
+    source: Option<IpAddr>,
     authorization: Option<String>,
     timeout: Duration,
     idle: Mutex<Vec<Connection>>,
@@ -29,7 +30,8 @@ impl Client {
     /// A client of `address`, over TLS where a configuration is given.
     #[must_use]
     pub fn new(address: SocketAddr, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
-        Self { address, tls, authorization: None, timeout: Duration::from_secs(60), idle: Mutex::new(Vec::new()) }
+        let (timeout, idle) = (Duration::from_secs(60), Mutex::new(Vec::new()));
+        Self { address, tls, source: None, authorization: None, timeout, idle }
     }
 
     /// The same registry, with HTTP Basic credentials.
@@ -39,11 +41,30 @@ impl Client {
         Self { authorization: Some(format!("Basic {pair}")), ..self.fresh() }
     }
 
+    /// The same registry, with a bearer token.
+    #[must_use]
+    pub fn with_bearer(&self, token: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {token}")), ..self.fresh() }
+    }
+
+    /// The same registry, without credentials.
+    #[must_use]
+    pub fn nobody(&self) -> Self {
+        Self { authorization: None, ..self.fresh() }
+    }
+
+    /// The same registry and credentials, connecting from this address of the machine.
+    #[must_use]
+    pub fn from(&self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self.fresh() }
+    }
+
     /// The same registry and credentials, without the idle connections.
     #[must_use]
     pub fn fresh(&self) -> Self {
         Self {
             authorization: self.authorization.clone(),
+            source: self.source,
             timeout: self.timeout,
             ..Self::new(self.address, self.tls.clone())
         }
@@ -66,7 +87,7 @@ impl Client {
     /// # Errors
     /// Where no connection comes about.
     pub fn connect(&self) -> std::io::Result<Connection> {
-        Connection::open(self.address, self.tls.clone(), self.timeout)
+        Connection::open(self.address, self.source, self.tls.clone(), self.timeout)
     }
 
     /// A request to be completed and sent; `target` goes on the wire as it is.

@@ -8,11 +8,14 @@
     reason = "a test fails by panicking, and looks at files behind the server's back on purpose"
 )]
 
+pub mod accounts;
+pub mod authority;
 pub mod clock;
 pub mod content;
 pub mod damage;
 pub mod distribution;
 pub mod http;
+pub mod identity;
 pub mod layout;
 pub mod memory;
 pub mod mount;

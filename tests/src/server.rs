@@ -165,10 +165,10 @@ impl Server {
         self.password.as_deref().expect("it printed a password")
     }
 
-    /// The certificate it made for itself under `--dev`.
+    /// The certificate that clients trust: the one it made for itself under `--dev`, or the one of an authority.
     #[must_use]
     pub fn certificate(&self) -> PathBuf {
-        ready::certificate(&self.data)
+        self.options.trust.clone().unwrap_or_else(|| ready::certificate(&self.data))
     }
 
     /// The directory under `--data`.

@@ -1,7 +1,7 @@
 //! One connection, plain or TLS, with a read buffer; never a retry.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +29,14 @@ pub struct Connection {
 impl Connection {
     pub(super) fn open(
         address: SocketAddr,
+        source: Option<IpAddr>,
         tls: Option<Arc<rustls::ClientConfig>>,
         timeout: Duration,
     ) -> io::Result<Self> {
-        let tcp = TcpStream::connect_timeout(&address, timeout)?;
+        let tcp = match source {
+            None => TcpStream::connect_timeout(&address, timeout)?,
+            Some(source) => connect_from(source, address)?,
+        };
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(timeout))?;
         tcp.set_write_timeout(Some(timeout))?;
@@ -130,4 +134,14 @@ impl Connection {
             }
         }
     }
+}
+
+/// Connects from an address of one's own choice, such as any of 127.0.0.0/8.
+fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+    let family = if source.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::new(source, 0))?;
+    connect(&socket, &address)?;
+    Ok(TcpStream::from(socket))
 }

@@ -14,6 +14,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// A configuration file: then `--config` instead of `--dev`.
     pub config: Option<PathBuf>,
+    /// The certificate that clients trust; `None`: the one that a `--dev` server makes for itself.
+    pub trust: Option<PathBuf>,
     /// Variables of the environment, such as `MCR_FAULTS`. Without `MCR_PROBE_SCHEDULE` the server does not probe
     /// itself.
     pub environment: Vec<(String, String)>,
@@ -23,7 +25,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { plain: true, anonymous: true, data: None, config: None, environment: Vec::new(), arguments: Vec::new() }
+        Self {
+            plain: true,
+            anonymous: true,
+            data: None,
+            config: None,
+            trust: None,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+        }
     }
 }
 
