@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod blobs;
 pub mod body;
+pub mod clients;
 pub mod connection;
 pub mod edge;
 pub mod endpoint;
@@ -13,6 +14,8 @@ pub mod integrity;
 pub mod listener;
 pub mod lists;
 pub mod manifests;
+pub mod peer;
+pub mod proxy_protocol;
 pub mod query;
 pub mod respond;
 pub mod service;

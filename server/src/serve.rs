@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{self, BrokenIndex, Commit, Config, IntegrityRule, VerifyOnRead};
 use crate::dev::DevAdmin;
+use crate::http::clients::Clients;
 use crate::http::connection::Limits;
 use crate::http::edge::Edge;
 use crate::http::listener::{Listening, accept, bind};
@@ -157,6 +158,10 @@ fn edge(startup: &Startup, registry: Registry, probe: Arc<Probe>, credential: Ar
         registry,
         gate: gate.with_probe(credential),
         probe,
+        live: Arc::clone(&startup.live),
+        clients: Clients::new(),
+        proxy_protocol: startup.config.server.proxy_protocol,
+        behind_tls_proxy: startup.config.server.behind_tls_proxy,
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         read_timeout: limits(&startup.config).head,
         metrics_here: startup.config.metrics.listen_addr.is_none(),

@@ -1,7 +1,6 @@
 //! One connection: its protocol, its limits and its graceful end; never a request's content.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +13,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::clients::Client;
 use super::edge::Edge;
+use super::peer::Link;
 use super::service;
 use super::stall::Stall;
 
@@ -67,17 +68,18 @@ impl Activity {
 }
 
 /// Serves a connection to its end: closed by the peer, idle too long, or the server stops.
-pub async fn serve<I>(edge: Arc<Edge>, io: I, peer: IpAddr, protocol: Protocol, limits: Limits)
+pub async fn serve<I>(edge: Arc<Edge>, io: I, from: (Link, Option<Client>), protocol: Protocol, limits: Limits)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let (shared, counted) = (Arc::clone(&edge), Arc::clone(&activity));
+    let peer = from.0.address;
+    let (shared, counted, from) = (Arc::clone(&edge), Arc::clone(&activity), Arc::new(from));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (edge, activity) = (Arc::clone(&shared), Arc::clone(&counted));
+        let (edge, activity, from) = (Arc::clone(&shared), Arc::clone(&counted), Arc::clone(&from));
         async move {
             activity.running.fetch_add(1, Ordering::Relaxed);
-            let answer = service::answer(&edge, peer, request).await;
+            let answer = service::answer(&edge, &from.0, from.1.as_ref(), request).await;
             activity.running.fetch_sub(1, Ordering::Relaxed);
             activity.answered.fetch_add(1, Ordering::Relaxed);
             Ok::<_, Infallible>(answer)

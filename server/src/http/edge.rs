@@ -8,6 +8,8 @@ use mcr_registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::clients::Clients;
+use crate::config::{Live, ProxyProtocol};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
 
@@ -18,6 +20,14 @@ pub struct Edge {
     pub registry: Registry,
     /// Who is let in.
     pub gate: Gate,
+    /// What of the configuration changes while the server runs: names clients come by, networks of proxies.
+    pub live: Arc<Live>,
+    /// What each client has open.
+    pub clients: Arc<Clients>,
+    /// Whether connections begin with a PROXY protocol header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Whether a proxy in front ends TLS.
+    pub behind_tls_proxy: bool,
     /// Figures.
     pub metrics: Metrics,
     /// The registry's probe of itself.

@@ -64,6 +64,12 @@ fn incomplete(refusals: &[mcr_registry::Refusal]) -> Answer {
     oci_errors(StatusCode::BAD_REQUEST, &errors)
 }
 
+/// The answer to somebody who asks more often than is taken: 429 and when to come again.
+#[must_use]
+pub fn too_many(message: &str, retry_after: u32) -> Answer {
+    retry_later(oci_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, message), retry_after)
+}
+
 /// The answer to a path that is no endpoint.
 #[must_use]
 pub fn bad_path(bad: &BadPath) -> Answer {

@@ -12,8 +12,10 @@ use mcr_access::{Action, Credentials, GlobalPermit, Identity, Permit, Refusal, U
 use mcr_oci::{ErrorCode, RepositoryName};
 
 use super::body::{InBody, OutBody};
+use super::clients::{Client, TooMany};
 use super::edge::Edge;
 use super::endpoint::{BadPath, Endpoint};
+use super::peer::{Caller, Link};
 use super::query::Query;
 use super::respond::{API_VERSION, Answer, REQUEST_ID, empty, full, oci_error, set};
 use super::{admin, blobs, error, integrity, lists, manifests, uploads};
@@ -21,12 +23,19 @@ use super::{admin, blobs, error, integrity, lists, manifests, uploads};
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
+/// Seconds after which a client that had too many requests under way may come again.
+const BUSY_RETRY: u32 = 5;
+
 /// A request on its way through a handler.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The server.
     pub edge: &'a Edge,
-    /// The caller.
+    /// How its connection came.
+    pub link: &'a Link,
+    /// Where it is from.
+    pub caller: Caller,
+    /// Who sends it.
     pub identity: Identity,
     /// Method, path, headers.
     pub head: http::request::Parts,
@@ -72,7 +81,7 @@ impl Context<'_> {
 }
 
 /// Answers one request; never fails.
-pub async fn answer(edge: &Arc<Edge>, peer: IpAddr, request: Request<Incoming>) -> Answer {
+pub async fn answer(edge: &Arc<Edge>, link: &Link, client: Option<&Client>, request: Request<Incoming>) -> Answer {
     let began = Instant::now();
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
     let (head, incoming) = request.into_parts();
@@ -80,7 +89,16 @@ pub async fn answer(edge: &Arc<Edge>, peer: IpAddr, request: Request<Incoming>) 
     let route = endpoint.as_ref().map_or("other", Endpoint::route);
     let (method, path) = (head.method.clone(), head.uri.path_and_query().map(ToString::to_string));
     let body = InBody::new(incoming, edge.read_timeout, edge.tasks.clone());
-    let mut answer = handle(edge, peer, head, body, endpoint).await;
+    let caller = link.caller(&head.headers);
+    let forwarded = if link.is_trusted() { edge.clients.of(caller) } else { None };
+    let place = match forwarded.as_ref().or(client) {
+        Some(client) => client.enter().await.map(Some),
+        None => Ok(None),
+    };
+    let mut answer = match place {
+        Ok(_place) => handle(edge, (link, caller), head, body, endpoint).await,
+        Err(TooMany) => error::too_many("this client has too many requests under way", BUSY_RETRY),
+    };
     answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     let status = answer.status();
     let elapsed = began.elapsed();
@@ -89,7 +107,7 @@ pub async fn answer(edge: &Arc<Edge>, peer: IpAddr, request: Request<Incoming>) 
     if !quiet || tracing::enabled!(tracing::Level::DEBUG) {
         let id = format!("{}-{number:x}", edge.id_prefix);
         set(&mut answer, REQUEST_ID, &id);
-        log(&id, &method, path.as_deref().unwrap_or("/"), status, elapsed, peer);
+        log(&id, &method, path.as_deref().unwrap_or("/"), status, elapsed, caller.address);
     }
     answer
 }
@@ -109,18 +127,18 @@ fn log(id: &str, method: &Method, path: &str, status: StatusCode, elapsed: std::
 
 async fn handle(
     edge: &Arc<Edge>,
-    peer: IpAddr,
+    (link, caller): (&Link, Caller),
     head: http::request::Parts,
     body: InBody,
     endpoint: Result<Endpoint, BadPath>,
 ) -> Answer {
     if let Ok(open) = &endpoint
-        && let Some(answer) = without_login(edge, peer, &head.method, open).await
+        && let Some(answer) = without_login(edge, link, &head, open).await
     {
         return answer;
     }
     // Who may not come in learns nothing of paths either.
-    let identity = match identify(edge, peer, &head) {
+    let identity = match identify(edge, caller, &head) {
         Ok(identity) => identity,
         Err(answer) if matches!(endpoint, Ok(Endpoint::Integrity)) => return integrity::in_its_form(&answer),
         Err(answer) => return answer,
@@ -130,12 +148,13 @@ async fn handle(
         Err(bad) => return error::bad_path(&bad),
     };
     let query = Query::parse(head.uri.query());
-    let context = Context { edge, identity, head, query };
+    let context = Context { edge, link, caller, identity, head, query };
     routed(&context, endpoint, body).await.unwrap_or_else(|answer| answer)
 }
 
 /// Health, liveness, readiness and figures, which need no account.
-async fn without_login(edge: &Edge, peer: IpAddr, method: &Method, endpoint: &Endpoint) -> Option<Answer> {
+async fn without_login(edge: &Edge, link: &Link, head: &http::request::Parts, endpoint: &Endpoint) -> Option<Answer> {
+    let method = &head.method;
     let wants_read = method == Method::GET || method == Method::HEAD;
     let answer = match endpoint {
         Endpoint::Health | Endpoint::Alive | Endpoint::Ready | Endpoint::Metrics if !wants_read => {
@@ -144,7 +163,7 @@ async fn without_login(edge: &Edge, peer: IpAddr, method: &Method, endpoint: &En
         Endpoint::Health => admin::health(edge).await,
         Endpoint::Alive => admin::alive(),
         Endpoint::Ready => admin::ready(edge).await,
-        Endpoint::Metrics if edge.metrics_here && peer.is_loopback() => admin::metrics(edge).await,
+        Endpoint::Metrics if edge.metrics_here && link.is_near(&head.headers) => admin::metrics(edge).await,
         Endpoint::Metrics => error::bad_path(&BadPath::NoSuchPath),
         _ => return None,
     };
@@ -156,7 +175,7 @@ fn without_body(answer: Answer) -> Answer {
     Answer::from_parts(parts, OutBody::Empty)
 }
 
-fn identify(edge: &Edge, peer: IpAddr, head: &http::request::Parts) -> Result<Identity, Answer> {
+fn identify(edge: &Edge, caller: Caller, head: &http::request::Parts) -> Result<Identity, Answer> {
     let credentials = match head.headers.get(AUTHORIZATION) {
         Some(value) => match Credentials::from_probe_bearer(value.as_bytes()) {
             Some(probe) => Some(probe),
@@ -164,7 +183,7 @@ fn identify(edge: &Edge, peer: IpAddr, head: &http::request::Parts) -> Result<Id
         },
         None => None,
     };
-    edge.gate.identify(credentials.as_ref(), Some(peer.to_string())).map_err(challenge)
+    edge.gate.identify(credentials.as_ref(), Some(caller.address.to_string())).map_err(challenge)
 }
 
 /// What a header that is not the probe's says. Where nobody needs to log in, what cannot be read says nothing: a

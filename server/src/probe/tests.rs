@@ -120,12 +120,22 @@ async fn a_probe_that_is_off_shows_nothing_old() {
     registry.close().await;
 }
 
+fn dev_configuration() -> config::Loaded {
+    let layout = crate::dev::Layout::of(Path::new("/data")).unwrap();
+    let options = crate::dev::Options { listen: None, grpc_listen: None, plain_http: true, anonymous: true };
+    config::load(crate::dev::sources(&layout, &options, config::Environment::default())).unwrap()
+}
+
 /// A listener over `registry` on loopback, where everybody is admin or nobody gets in.
 async fn listen(registry: &Registry, gate: mcr_access::Gate) -> (std::net::SocketAddr, Arc<Edge>) {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let edge = Arc::new(Edge {
         registry: registry.clone(),
         gate,
+        live: config::Live::new(dev_configuration(), None),
+        clients: crate::http::clients::Clients::new(),
+        proxy_protocol: config::ProxyProtocol::Off,
+        behind_tls_proxy: false,
         metrics: crate::metrics::Metrics::new().unwrap(),
         probe: Arc::new(configured(Some("0 0 1 1 *"))),
         read_timeout: Duration::from_secs(5),
