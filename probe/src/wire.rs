@@ -168,6 +168,7 @@ impl<'a> Wire<'a> {
             Error::Unreachable { .. }
             | Error::Unexpected { .. }
             | Error::NotFound { .. }
+            | Error::Unclear { .. }
             | Error::Credentials { .. } => {
                 self.still_there(&error).await?;
                 Ok(Err(Problem { kind: FindingKind::Unreachable, status: None, detail }))

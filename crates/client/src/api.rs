@@ -83,6 +83,12 @@ impl Call {
     pub fn reads(&self) -> bool {
         self.reads
     }
+
+    /// What is asked for, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
 }
 
 impl Client {
