@@ -7,4 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod journey;
+mod programs;
 mod standin;

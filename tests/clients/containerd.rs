@@ -2,53 +2,8 @@
 
 use std::process::Command;
 
-use mcr_tests::process::{self, Daemon};
-use mcr_tests::{Options, Server, layout, pull, tools};
-
-/// A containerd of its own: no CRI, nothing unpacked, all of it in one directory.
-struct Containerd {
-    _daemon: Daemon,
-    home: tempfile::TempDir,
-}
-
-impl Containerd {
-    fn start() -> Self {
-        // Short: paths of sockets may not exceed 107 bytes.
-        let home = tempfile::Builder::new().prefix("mcrc").tempdir().unwrap();
-        let at = home.path().display();
-        let config = format!(
-            "version = 2\nroot = \"{at}/root\"\nstate = \"{at}/state\"\n\
-             disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-             [grpc]\naddress = \"{at}/sock\"\n[ttrpc]\naddress = \"{at}/ttrpc\"\n"
-        );
-        std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let mut command = tools::command("containerd");
-        command.arg("--config").arg(home.path().join("config.toml"));
-        let mut daemon = Daemon::start(&mut command, home.path().join("log"));
-        let probe = home.path().to_owned();
-        daemon.wait_ready("containerd", || process::run(ctr(&probe).arg("version")).code == Some(0));
-        Self { _daemon: daemon, home }
-    }
-
-    fn run(&self, arguments: &[&str]) -> process::Output {
-        process::run(ctr(self.home.path()).args(arguments))
-    }
-
-    /// Forgets images and content, so that a pull fetches everything.
-    fn forget(&self, name: &str) {
-        let _ = self.run(&["images", "rm", "--sync", name]).ok();
-        let content = self.run(&["content", "ls", "-q"]).ok().text();
-        for digest in content.lines() {
-            let _ = self.run(&["content", "rm", digest]).ok();
-        }
-    }
-}
-
-fn ctr(home: &std::path::Path) -> Command {
-    let mut command = tools::command("ctr");
-    command.arg("--address").arg(home.join("sock"));
-    command
-}
+use mcr_tests::containerd::{self, Containerd};
+use mcr_tests::{Options, Server, layout, process, pull};
 
 /// Imports the real index as `name`, pushes it, forgets it, pulls it, exports it, and compares.
 fn there_and_back(server: &Server, options: &[&str]) {
@@ -58,7 +13,7 @@ fn there_and_back(server: &Server, options: &[&str]) {
     layout::write_index(source.path(), "v1", &index);
     let name = format!("{}/ctr/busybox", server.authority());
     let image = format!("{name}:v1");
-    let [archive, exported] = ["in.tar", "out.tar"].map(|file| containerd.home.path().join(file));
+    let [archive, exported] = ["in.tar", "out.tar"].map(|file| containerd.path(file));
     let _ = process::run(Command::new("tar").arg("-C").arg(source.path()).arg("-cf").arg(&archive).arg(".")).ok();
     // The layout names the image by its tag alone: the rest is said here.
     let import = ["images", "import", "--all-platforms", "--no-unpack", "--base-name", &name];
@@ -86,16 +41,7 @@ fn an_index_goes_in_and_comes_out_byte_for_byte() {
 fn an_index_goes_in_and_comes_out_over_tls_with_a_password() {
     let server = Server::with(Options::secured());
     let user = format!("admin:{}", server.password());
-    // Without a hosts file it takes plain HTTP for granted on loopback.
-    let hosts = tempfile::tempdir().unwrap();
-    let directory = hosts.path().join(server.authority().replace(':', "_") + "_");
-    std::fs::create_dir(&directory).unwrap();
-    let url = server.url();
-    let text = format!(
-        "server = \"{url}\"\n[host.\"{url}\"]\ncapabilities = [\"pull\", \"resolve\", \"push\"]\nca = \"{}\"\n",
-        server.certificate().display()
-    );
-    std::fs::write(directory.join("hosts.toml"), text).unwrap();
+    let hosts = containerd::hosts(&server.authority(), &server.certificate());
     let hosts = hosts.path().display().to_string();
     there_and_back(&server, &["--hosts-dir", &hosts, "--user", &user]);
 }
@@ -109,7 +55,7 @@ fn a_push_of_one_platform_alone_leaves_no_listed_index_behind() {
     layout::write_index(source.path(), "v1", &layout::real_index());
     let name = format!("{}/ctr/sparse", server.authority());
     let image = format!("{name}:v1");
-    let archive = containerd.home.path().join("in.tar");
+    let archive = containerd.path("in.tar");
     let _ = process::run(Command::new("tar").arg("-C").arg(source.path()).arg("-cf").arg(&archive).arg(".")).ok();
     let archive = archive.display().to_string();
     let import = ["images", "import", "--all-platforms", "--no-unpack", "--base-name", &name, &archive];

@@ -11,9 +11,11 @@
 pub mod accounts;
 pub mod authority;
 pub mod clock;
+pub mod containerd;
 pub mod content;
 pub mod damage;
 pub mod distribution;
+pub mod docker;
 pub mod http;
 pub mod identity;
 pub mod layout;
@@ -26,8 +28,10 @@ pub mod pull;
 pub mod push;
 pub mod random;
 pub mod server;
+pub mod storage;
 pub mod tls;
 pub mod tools;
+pub mod world;
 
 pub use content::{Blob, Image, Index};
 pub use http::{Client, Failure, Response};
