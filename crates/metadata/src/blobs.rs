@@ -44,6 +44,30 @@ impl Metadata {
         })
     }
 
+    /// Repositories that hold a live link to a blob, at most `limit`.
+    ///
+    /// # Errors
+    /// Whatever the files answer.
+    pub fn holders_of_blob(&self, digest: &Digest, limit: usize) -> Result<Vec<RepositoryName>, Error> {
+        self.readers.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT r.name
+                 FROM blobs b
+                 CROSS JOIN repository_blobs l ON l.blob_id = b.id
+                 CROSS JOIN repositories r ON r.id = l.repository_id
+                 WHERE b.digest = ?1 AND l.deleted_at IS NULL AND r.deleted_at IS NULL
+                 LIMIT ?2",
+            )?;
+            let mut rows = statement.query((digest.as_str(), sql::limit(limit)))?;
+            let mut names = Vec::new();
+            while let Some(row) = rows.next()? {
+                let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+                names.push(RepositoryName::parse(name).map_err(|_| Error::invalid("a repository's name", name))?);
+            }
+            Ok(names)
+        })
+    }
+
     /// Whether any blob has ever been recorded and not been collected.
     ///
     /// # Errors

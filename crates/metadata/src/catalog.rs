@@ -10,21 +10,28 @@ use crate::rows::Page;
 const EXAMINED_MIN: usize = 1000;
 
 impl Metadata {
-    /// The repositories with a live manifest whose names come after `last`, sorted bytewise, at most `limit`. A page
-    /// examines at most `max(10 * limit, 1000)` names: it may be short and still say that there is more.
+    /// The repositories with a live manifest that `shown` lets pass and whose names come after `last`, sorted bytewise,
+    /// at most `limit`. A page examines at most `max(10 * limit, 1000)` names: it may be short and still say that there
+    /// is more. `shown` is asked inside a read transaction, and so must be quick.
     ///
     /// # Errors
     /// Whatever the files answer.
-    pub fn catalog(&self, last: Option<&str>, limit: usize) -> Result<Page, Error> {
+    pub fn catalog(&self, last: Option<&str>, limit: usize, shown: &dyn Fn(&str) -> bool) -> Result<Page, Error> {
         if limit == 0 {
             return Ok(Page::default());
         }
         let examine = limit.saturating_mul(10).max(EXAMINED_MIN);
-        self.readers.read(|connection| page(connection, last.unwrap_or(""), limit, examine))
+        self.readers.read(|connection| page(connection, last.unwrap_or(""), limit, examine, shown))
     }
 }
 
-fn page(connection: &Connection, last: &str, limit: usize, examine: usize) -> Result<Page, Error> {
+fn page(
+    connection: &Connection,
+    last: &str,
+    limit: usize,
+    examine: usize,
+    shown: &dyn Fn(&str) -> bool,
+) -> Result<Page, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT r.name, EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = r.id AND m.deleted_at IS NULL)
          FROM repositories r
@@ -43,7 +50,7 @@ fn page(connection: &Connection, last: &str, limit: usize, examine: usize) -> Re
         }
         examined += 1;
         let name: String = row.get(0)?;
-        let listed: bool = row.get(1)?;
+        let listed = row.get(1)? && shown(&name);
         if listed && page.names.len() == limit {
             page.more = true;
             break;

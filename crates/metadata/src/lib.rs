@@ -13,6 +13,7 @@ mod commit;
 mod connection;
 mod damage;
 mod delete;
+mod delete_repository;
 mod edges;
 mod error;
 mod findings;
@@ -30,6 +31,7 @@ mod references;
 mod referrers;
 mod repeats;
 mod repositories;
+mod repository_list;
 mod requests;
 mod room;
 mod rows;
@@ -49,6 +51,7 @@ pub use audit::{AuditCheck, AuditEvent};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;
+pub use delete_repository::{DeleteRepository, RepositoryOutcome};
 pub use error::Error;
 pub use job::Done;
 pub use migrate::SCHEMA;
@@ -59,6 +62,9 @@ pub use probe_rows::{
     TagReport, TagState,
 };
 pub use read_only::{ReadOnly, StoredBlob, StoredManifest};
+pub use repository_list::{
+    MAX_TAGS_OF_MANIFEST, ManifestSummary, RepositorySummary, SummaryPage, TagChange, TagSummary,
+};
 pub use requests::{
     CommitManifest, CommitOutcome, Content, DeleteBlob, DeleteManifest, DeleteOutcome, DeleteTag, Holder, MountBlob,
     RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagGuard,

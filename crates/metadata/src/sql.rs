@@ -39,3 +39,8 @@ pub(crate) fn read_list(row: &Row<'_>, column: usize, whose: impl Fn() -> String
     let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
     serde_json::from_str(text).map_err(|_| Error::invalid(&format!("a list of {}", whose()), text))
 }
+
+/// The length of a page for a query.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

@@ -150,7 +150,7 @@ fn compare(bed: &Bed, model: &Model) {
             assert_eq!(digest.as_ref(), expected.map(|manifest| &universe()[*manifest].pushed.digest));
         }
     }
-    let listed = bed.metadata.catalog(None, 100).unwrap().names;
+    let listed = bed.metadata.catalog(None, 100, &|_| true).unwrap().names;
     assert_eq!(listed, model.catalog());
 }
 

@@ -58,8 +58,8 @@ impl Registry {
         if self.parts.volume.below_reserve() {
             health.degraded.push(format!("disk: {}", self.parts.volume.full()));
         }
-        if self.is_read_only() {
-            health.degraded.push(String::from("read-only: [server] read_only is set"));
+        if let Some(reason) = self.parts.read_only.why() {
+            health.degraded.push(format!("read-only: {reason}"));
         }
         health
     }

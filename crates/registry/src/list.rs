@@ -7,6 +7,7 @@ use mcr_metadata::ReferrerRow;
 use mcr_oci::Digest;
 
 use crate::error::Error;
+use crate::policy::NameFilter;
 use crate::registry::Registry;
 
 /// Names in a page where the client names no number, and the most it may name.
@@ -42,7 +43,8 @@ pub struct ReferrersPage {
 }
 
 impl Registry {
-    /// Lists repositories that have a live manifest.
+    /// Lists repositories that have a live manifest and that `shown` lets pass (see [`Registry::visible`]). A page
+    /// examines a bounded number of names: it may be short and still have a next one.
     ///
     /// # Errors
     /// Inability only.
@@ -51,6 +53,7 @@ impl Registry {
         _permit: &GlobalPermit<Catalog>,
         last: Option<String>,
         n: Option<usize>,
+        shown: NameFilter,
     ) -> Result<CatalogPage, Error> {
         self.volume_present()?;
         let limit = n.unwrap_or(MAX_PAGE).min(MAX_PAGE);
@@ -58,7 +61,8 @@ impl Registry {
             return Ok(CatalogPage { names: Vec::new(), next: None });
         }
         let metadata = Arc::clone(&self.parts.metadata);
-        let page = self.parts.blocking.run(move || metadata.catalog(last.as_deref(), limit)).await??;
+        let page =
+            self.parts.blocking.run(move || metadata.catalog(last.as_deref(), limit, &|name| shown(name))).await??;
         let next = if page.more { page.cursor.or_else(|| page.names.last().cloned()) } else { None };
         Ok(CatalogPage { names: page.names, next })
     }

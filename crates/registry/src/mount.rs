@@ -7,8 +7,12 @@ use mcr_metadata::MountBlob;
 use mcr_oci::{Digest, RepositoryName};
 
 use crate::error::Error;
-use crate::integrity::{Compared, Judged, compare};
 use crate::registry::{Registry, actor};
+
+/// Repositories that are looked at for a mount without `from`.
+const MAX_CANDIDATES: usize = 1000;
+/// Those that are tried, where the link or the blob goes meanwhile.
+const MAX_TRIED: usize = 3;
 
 impl Registry {
     /// Links a blob of `from` into the permitted repository; `None` when it is not there or cannot
@@ -24,44 +28,40 @@ impl Registry {
     ) -> Result<Option<Digest>, Error> {
         self.may_write()?;
         match self.promised_blob(from.repository(), digest).await {
-            Ok(_) => self.link(permit, Some(from.repository().clone()), digest).await,
+            Ok(_) => self.link(permit, from.repository().clone(), digest).await,
             Err(Error::NameUnknown(_) | Error::BlobUnknown { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Links a blob that is anywhere here (a mount without `from`); for callers who may pull everything.
+    /// Links a blob from whichever repository has it that the caller may pull (a mount without `from`).
+    ///
+    /// Only [`MAX_CANDIDATES`] repositories that hold it are looked at: with more, a caller who may pull few of them
+    /// may have to upload what could have been mounted.
     ///
     /// # Errors
     /// Inability only.
     pub async fn mount_from_anywhere(&self, permit: &Permit<Push>, digest: &Digest) -> Result<Option<Digest>, Error> {
         self.may_write()?;
-        let (registry, asked) = (self.clone(), digest.clone());
-        let same = self
-            .parts
-            .blocking
-            .run(move || -> Result<Option<bool>, Error> {
-                let Some(row) = registry.parts.metadata.blob_anywhere(&asked)? else { return Ok(None) };
-                Ok(Some(compare(&row, registry.parts.blobs.stat(&asked)?) == Compared::Same))
-            })
-            .await??;
-        match same {
-            None => return Ok(None),
-            Some(true) => {}
-            Some(false) if matches!(self.settle(digest).await?, Judged::Sound) => {}
-            Some(false) => return Ok(None),
+        let (metadata, asked) = (Arc::clone(&self.parts.metadata), digest.clone());
+        let holders = self.parts.blocking.run(move || metadata.holders_of_blob(&asked, MAX_CANDIDATES)).await??;
+        let pullable = holders.iter().filter_map(|name| self.permit::<Pull>(permit.identity(), name).ok());
+        for from in pullable.take(MAX_TRIED) {
+            if let Some(mounted) = self.mount(permit, &from, digest).await? {
+                return Ok(Some(mounted));
+            }
         }
-        self.link(permit, None, digest).await
+        Ok(None)
     }
 
     async fn link(
         &self,
         permit: &Permit<Push>,
-        from: Option<RepositoryName>,
+        from: RepositoryName,
         digest: &Digest,
     ) -> Result<Option<Digest>, Error> {
         let write = MountBlob {
-            from,
+            from: Some(from),
             to: permit.repository().clone(),
             digest: digest.clone(),
             actor: actor(permit.identity()),

@@ -87,7 +87,7 @@ impl Registry {
         last: Option<String>,
     ) -> Result<Page, Error> {
         let metadata = Arc::clone(&self.parts.metadata);
-        Ok(self.parts.blocking.run(move || metadata.catalog(last.as_deref(), MAX_PAGE)).await??)
+        Ok(self.parts.blocking.run(move || metadata.catalog(last.as_deref(), MAX_PAGE, &|_| true)).await??)
     }
 
     /// A page of every tag, with what the probe knows of it.

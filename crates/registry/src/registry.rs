@@ -1,7 +1,7 @@
 //! The registry as one value: its parts, and what use cases share of them; no use case itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcr_access::Identity;
 use mcr_blobs::Store;
@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::locks::DigestLocks;
 use crate::logins::Ended;
 use crate::policy::InForce;
+use crate::read_only::ReadOnly;
 use crate::record::Gap;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -59,7 +60,7 @@ pub(crate) struct Parts {
     /// Events that the audit trail lacks.
     pub(crate) gap: Arc<Gap>,
     /// Refuse every write; an operator switches it while the server runs.
-    pub(crate) read_only: AtomicBool,
+    pub(crate) read_only: ReadOnly,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
     /// Counts, kept for a moment.
@@ -152,21 +153,10 @@ impl Registry {
     /// Refuses writes while they are switched off or the blob volume is away.
     pub(crate) fn may_write(&self) -> Result<(), Error> {
         self.volume_present()?;
-        if self.is_read_only() {
-            return Err(Error::ReadOnly("an operator set [server] read_only".into()));
+        if let Some(reason) = self.parts.read_only.why() {
+            return Err(Error::ReadOnly(reason));
         }
         Ok(())
-    }
-
-    /// Switches writes off or on.
-    pub fn set_read_only(&self, read_only: bool) {
-        self.parts.read_only.store(read_only, Ordering::Release);
-    }
-
-    /// Whether writes are switched off.
-    #[must_use]
-    pub fn is_read_only(&self) -> bool {
-        self.parts.read_only.load(Ordering::Acquire)
     }
 
     /// Refuses everything while the blob volume is away: nothing can be pulled whole.

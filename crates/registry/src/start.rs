@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use mcr_blobs::{Disk, Options as BlobOptions, Store};
 use mcr_metadata::{Metadata, Options as MetadataOptions};
@@ -18,6 +17,7 @@ use crate::cache::Caches;
 use crate::logins::Ended;
 use crate::policy::InForce;
 use crate::policy_admin::{self, RuleRecord};
+use crate::read_only::ReadOnly;
 use crate::registry::{Counters, Parts, Registry};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -120,7 +120,7 @@ impl Registry {
                 buffers: Buffers::default(),
                 sessions: Sessions::new(open_uploads as u64),
                 volume,
-                read_only: AtomicBool::new(settings.read_only),
+                read_only: ReadOnly::new(settings.read_only),
                 policy: InForce::new(settings.builtins.clone(), rules),
                 api_tokens: ApiTokens::new(metadata.api_tokens()?),
                 ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),

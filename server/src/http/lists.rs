@@ -22,7 +22,9 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 pub async fn catalog(context: &Context<'_>, head: bool) -> Result<Answer, Answer> {
     let permit = context.permit_global::<Catalog>()?;
     let (n, last) = page(context)?;
-    let page = context.edge.registry.catalog(&permit, last, n).await.map_err(|e| error::answer(&e))?;
+    let registry = &context.edge.registry;
+    let shown = registry.visible(permit.identity());
+    let page = registry.catalog(&permit, last, n, shown).await.map_err(|e| error::answer(&e))?;
     let mut answer = json_answer(StatusCode::OK, &json!({ "repositories": page.names }));
     if let Some(next) = page.next {
         next_page(&mut answer, &format!("/v2/_catalog?{}", cursor(&next, n)));

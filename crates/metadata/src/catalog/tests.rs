@@ -7,17 +7,17 @@ use crate::testing::Bed;
 #[test]
 fn only_repositories_with_a_live_manifest_are_listed() {
     let bed = Bed::new();
-    assert_eq!(bed.metadata.catalog(None, 10).unwrap(), Page::default());
+    assert_eq!(bed.metadata.catalog(None, 10, &|_| true).unwrap(), Page::default());
     bed.push_blob("only/blobs", "x", 1);
     let image = bed.push_image("was/deleted", &["c"], &["v1"], 1);
     bed.push_image("un/tagged", &["c"], &[], 1);
     bed.push_image("a", &["c"], &["v1"], 1);
     bed.delete("was/deleted", &image, 2);
-    let page = bed.metadata.catalog(None, 10).unwrap();
+    let page = bed.metadata.catalog(None, 10, &|_| true).unwrap();
     assert_eq!(page.names, ["a", "un/tagged"]);
     assert!(!page.more && page.cursor.is_none());
     bed.pushed("was/deleted", &image, &[], 3);
-    assert_eq!(bed.metadata.catalog(None, 10).unwrap().names.len(), 3);
+    assert_eq!(bed.metadata.catalog(None, 10, &|_| true).unwrap().names.len(), 3);
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn the_last_page_says_so() {
     }
     bed.push_blob("e/blobs", "x", 1);
     let page = |last, limit| {
-        let page = bed.metadata.catalog(last, limit).unwrap();
+        let page = bed.metadata.catalog(last, limit, &|_| true).unwrap();
         (page.names.join(""), page.cursor)
     };
     assert_eq!(page(None, 2), ("ab".to_owned(), Some("b".to_owned())));
@@ -52,7 +52,7 @@ fn a_page_costs_what_it_examines() {
     let mut last = None;
     let mut pages = 0;
     let found = loop {
-        let page = bed.metadata.catalog(last.as_deref(), 5).unwrap();
+        let page = bed.metadata.catalog(last.as_deref(), 5, &|_| true).unwrap();
         pages += 1;
         if !page.names.is_empty() {
             break page;

@@ -108,3 +108,16 @@ fn a_foreign_layer_that_comes_later_is_held_by_the_manifest_that_waits() {
     assert!(matches!(again, crate::CommitOutcome::Committed { created: false, .. }));
     assert_eq!(bed.count("SELECT count(*) FROM edges WHERE target_blob IS NULL"), 0);
 }
+
+#[test]
+fn the_holders_of_a_blob_are_those_with_a_live_link() {
+    let bed = Bed::new();
+    let digest = Digest::sha256(b"x");
+    for name in ["a", "b", "c"] {
+        bed.push_blob(name, "x", 1);
+    }
+    bed.delete_blob("b", "x", 2);
+    assert_eq!(bed.metadata.holders_of_blob(&digest, 9).unwrap(), [repository("a"), repository("c")]);
+    assert_eq!(bed.metadata.holders_of_blob(&digest, 1).unwrap().len(), 1);
+    assert_eq!(bed.metadata.holders_of_blob(&Digest::sha256(b"y"), 9).unwrap(), []);
+}
