@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use crate::failure::Outcome;
 use crate::global::{Global, LogFormat};
 use crate::print::tell;
-use crate::{integrity, print, probe, scan, status, verify};
+use crate::{audit, integrity, login, policy, print, probe, read_only, repo, scan, status, tag, token, verify};
 
 /// Look after a registry from the command line.
 #[derive(Debug, Parser)]
@@ -24,9 +24,10 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   mcrctl --addr https://127.0.0.1:8443 --ca-cert srv/tls/cert.pem status
+  mcrctl login registry.example
   mcrctl verify registry.example/infra/ci:latest
-  mcrctl --addr https://registry.example probe --once
-  mcrctl scan /var/lib/docker-registry
+  mcrctl policy explain --addr registry.example --subject ci --action push --repository infra/ci
+  mcrctl audit tail --addr registry.example
 
 Exit codes: 0 it holds or is done, 1 the answer is bad, 2 wrong usage, 3 could not be determined";
 
@@ -47,12 +48,44 @@ enum Command {
     /// Look at storage trees on disk, offline: what a registry over them would refuse
     #[command(after_help = scan::EXAMPLES)]
     Scan(Box<scan::Scan>),
+    /// Log in to a registry, for this and every other container tool
+    #[command(after_help = login::LOGIN)]
+    Login(login::Where),
+    /// Remove a login
+    #[command(after_help = login::LOGOUT)]
+    Logout(login::Where),
+    /// Repositories: list, show, delete
+    #[command(subcommand, after_help = repo::EXAMPLES)]
+    Repo(repo::Repo),
+    /// Tags: list, where they pointed, delete
+    #[command(subcommand, after_help = tag::EXAMPLES)]
+    Tag(tag::Tag),
+    /// The rules of who may do what, and which of them decides
+    #[command(subcommand, after_help = policy::EXAMPLES)]
+    Policy(policy::Policy),
+    /// API tokens for programs: create, list, revoke
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::Token),
+    /// The audit log: list, tail, export, verify
+    #[command(subcommand, after_help = audit::EXAMPLES)]
+    Audit(audit::Audit),
+    /// Refuse writes, or take them again
+    #[command(subcommand, after_help = read_only::EXAMPLES)]
+    ReadOnly(read_only::ReadOnly),
     /// Print completions for a shell
     #[command(after_help = "Examples:\n  mcrctl completions bash > /etc/bash_completion.d/mcrctl")]
     Completions {
         /// Which shell
         shell: Shell,
     },
+}
+
+/// Reads the number of `--limit`: one or more.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn limit(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a number of 1 or more".to_owned())
 }
 
 /// Runs the command line of this process.
@@ -71,6 +104,14 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Verify(command) => print::answer(global, &verify::run(global, command)),
         Command::Probe(command) => print::answer(global, &probe::run(global, command)),
         Command::Scan(command) => print::answer(global, &scan::run(global, command)),
+        Command::Login(command) => print::answer(global, &login::login(global, command)),
+        Command::Logout(command) => print::answer(global, &login::logout(global, command)),
+        Command::Repo(command) => print::answer(global, &repo::run(global, command)),
+        Command::Tag(command) => print::answer(global, &tag::run(global, command)),
+        Command::Policy(command) => print::answer(global, &policy::run(global, command)),
+        Command::Token(command) => print::answer(global, &token::run(global, command)),
+        Command::Audit(command) => print::answer(global, &audit::run(global, command)),
+        Command::ReadOnly(command) => print::answer(global, &read_only::run(global, command)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "mcrctl", &mut script);
@@ -119,9 +160,42 @@ mod tests {
     fn every_command_shows_examples() {
         let mut command = Cli::command();
         command.build();
+        let mut seen = 0;
         for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
             let help = sub.render_long_help().to_string();
-            assert!(help.contains("Examples:"), "{}", sub.get_name());
+            assert!(help.contains("Examples:\n  mcrctl"), "{}", sub.get_name());
+            let name = sub.get_name().to_owned();
+            for nested in sub.get_subcommands_mut().filter(|nested| nested.get_name() != "help") {
+                let help = nested.render_long_help().to_string();
+                let whole = format!("{name} {}", nested.get_name());
+                assert!(help.contains("Examples:\n") && help.contains(&format!("mcrctl {whole}")), "{whole}");
+                assert!(nested.get_about().is_some(), "{whole}");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 20, "{seen}");
+    }
+
+    #[test]
+    fn every_option_says_what_it_does() {
+        fn look(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        let mut command = Cli::command();
+        command.build();
+        look(&command);
+    }
+
+    #[test]
+    fn completions_know_every_command() {
+        let mut script = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut Cli::command(), "mcrctl", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        for word in ["login", "repo", "history", "explain", "revoke", "read-only", "--expect-head", "--filter"] {
+            assert!(script.contains(word), "{word}");
         }
     }
 

@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// The command line makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// The registry says no: there is none, it may not be, it makes no sense there.
+    #[error("{0}")]
+    Refused(String),
     /// The registry could not be asked, or did not answer as one.
     #[error("{0}")]
     Undetermined(String),
@@ -47,6 +50,7 @@ impl Failure {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Usage(_) => Outcome::WrongUsage,
+            Self::Refused(_) => Outcome::Bad,
             Self::Undetermined(_) => Outcome::Undetermined,
         }
     }

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files larger than this are something else than what a command reads, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -37,23 +37,61 @@ pub(crate) fn read_stdin(most: usize) -> io::Result<String> {
     Ok(text)
 }
 
+/// A file that is written piece by piece beside its place, and is in its place only when it is whole.
+pub(crate) struct Growing {
+    place: PathBuf,
+    beside: PathBuf,
+    file: File,
+    kept: bool,
+}
+
+impl Growing {
+    /// Begins a file that will be at `place`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn beside(place: &Path) -> io::Result<Self> {
+        let mut name = place.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
+        name.push(format!(".{}.new", std::process::id()));
+        let beside = place.with_file_name(name);
+        Ok(Self { place: place.to_owned(), file: File::create(&beside)?, beside, kept: false })
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.file.write_all(piece)
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// Those of the system; what was there before then still is.
+    pub(crate) fn keep(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.beside, &self.place)?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What could not be finished is no use to anybody; if it cannot be removed either, it is only in the way.
+            let _ = std::fs::remove_file(&self.beside);
+        }
+    }
+}
+
 /// Writes a file whole or not at all: beside it first, then renamed over it.
 ///
 /// # Errors
 /// Those of the system; the file is then as it was.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
-    let written = (|| {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        // What could not be finished is no use to anybody; if it cannot be removed either, it is only in the way.
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
+    let mut file = Growing::beside(path)?;
+    file.write(bytes)?;
+    file.keep()
 }

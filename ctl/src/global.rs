@@ -1,6 +1,7 @@
 //! The options every command takes: which registry, how it is trusted, who asks, how answers are printed; never a
 //! command.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,10 +96,19 @@ impl Global {
     /// # Errors
     /// [`Failure::Usage`] for a bad `--ca-cert` or a password that cannot be read.
     pub(crate) fn client(&self, base: Url) -> Result<Client, Failure> {
+        let login = self.login(&base)?;
+        self.client_as(base, login)
+    }
+
+    /// A client of the registry at `base` that logs in so, whatever options say.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a bad `--ca-cert`.
+    pub(crate) fn client_as(&self, base: Url, login: Login) -> Result<Client, Failure> {
         let mut settings = Settings::new(base);
         settings.user_agent = concat!("mcrctl/", env!("CARGO_PKG_VERSION")).to_owned();
         settings.trust = self.trust()?;
-        settings.login = self.login(&settings.base)?;
+        settings.login = login;
         if let Some(timeout) = self.timeout {
             // Three stalls must fit into the time that was given, or nothing could be said of one that stalls.
             settings.silence = settings.silence.min((timeout / 5).max(SHORTEST_SILENCE));
@@ -134,7 +144,21 @@ impl Global {
         Ok(Login::Files(CredentialFiles::of_environment()))
     }
 
-    fn password(&self) -> Result<String, Failure> {
+    /// The token of `--token`, where one was said.
+    pub(crate) fn said_token(&self) -> Option<&str> {
+        self.token.as_deref().filter(|token| !token.is_empty())
+    }
+
+    /// The name of `--username`, where one was said.
+    pub(crate) fn said_username(&self) -> Option<&str> {
+        self.username.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The password from where it was said to be, else asked for on the terminal.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where it is nowhere, or cannot be read.
+    pub(crate) fn password(&self) -> Result<String, Failure> {
         let usage = |what: String| Failure::Usage(what);
         let text = if self.password_stdin {
             files::read_stdin(MAX_SECRET).map_err(|error| usage(format!("--password-stdin: {error}")))?
@@ -145,6 +169,9 @@ impl Global {
             let told = |what: String| usage(format!("MCR_PASSWORD_FILE {}: {what}", path.display()));
             let bytes = files::read_small(&path).map_err(|error| told(error.to_string()))?;
             String::from_utf8(bytes).map_err(|_| told("is not UTF-8".to_owned()))?
+        } else if std::io::stdin().is_terminal() {
+            // Asked and read on the terminal itself, without showing it.
+            rpassword::prompt_password("Password: ").map_err(|error| usage(format!("no password was read: {error}")))?
         } else {
             let how = "give its password with --password-stdin, MCR_PASSWORD or MCR_PASSWORD_FILE";
             return Err(usage(format!("--username without a password: {how}")));

@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use mcr_client::Client;
 use mcr_oci::{Finding, RepositoryName};
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::address::shown;
+use crate::api::Api;
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
 use crate::print::{Answer, printable};
-use crate::runtime;
+use crate::shape::count;
 
 pub(crate) const EXAMPLES: &str = "Examples:
   mcrctl --addr https://127.0.0.1:8443 --ca-cert srv/tls/cert.pem --username admin integrity
@@ -25,14 +23,6 @@ completed yet, the last attempt could not, or the registry cannot be asked";
 
 /// Where a registry says what its probe saw.
 const PATH: &str = "/v1/integrity";
-/// Answers larger than this are not from this registry's API, in bytes.
-const MAX_BODY: usize = 16 << 20;
-/// How long a registry may take, where nothing else was said.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Tags asked for at a time.
-const PAGE: usize = 1000;
-/// Pages that are asked for at most.
-const MAX_PAGES: usize = 1000;
 /// Findings and tags shown as text; JSON has all.
 const MAX_LINES: usize = 200;
 
@@ -101,57 +91,23 @@ struct Tag {
 /// # Errors
 /// When it could not be asked, or what answers is no such registry.
 pub(crate) fn run(global: &Global, command: &Integrity) -> Result<Answer, Failure> {
-    let base = global.base()?;
-    let client = global.client(base.clone())?;
+    let api = Api::new(global)?;
     // For people the broken tags, for programs all.
-    let state = if global.json { "" } else { "&state=broken" };
-    let of = command.repository.as_ref().map(|name| format!("&repository={name}")).unwrap_or_default();
-    let query = format!("{PATH}?n={PAGE}{state}{of}");
-    let patience = global.timeout.unwrap_or(PATIENCE);
-    let json = runtime::block_on(runtime::within(patience, &base, pages(&client, &base, &query)))?;
-    let document = read(&base, &json)?;
+    let state = (!global.json).then(|| ("state", "broken".to_owned()));
+    let of = command.repository.as_ref().map(|name| ("repository", name.to_string()));
+    let query: Vec<(&str, String)> = state.into_iter().chain(of).collect();
+    let json = api.list(PATH, &query, &["tags"], None)?;
+    let document = read(api.registry(), &json)?;
     let outcome = outcome(&document);
     Ok(Answer { text: text(&document, outcome), json, outcome })
 }
 
-/// The first document, with the tags of all pages.
-async fn pages(client: &Client, base: &Url, query: &str) -> Result<Value, Failure> {
-    let mut whole = page(client, base, query).await?;
-    for _ in 1..MAX_PAGES {
-        let Some(next) = whole.get("next").and_then(Value::as_str).map(str::to_owned) else {
-            return Ok(whole);
-        };
-        let more = page(client, base, &format!("{query}&last={next}")).await?;
-        let after = more.get("next").cloned().unwrap_or_default();
-        if after.as_str() == Some(&next) {
-            return Err(Failure::Undetermined(format!("{} lists its tags without an end; check --addr", shown(base))));
-        }
-        let tags = more.get("tags").and_then(Value::as_array).cloned().unwrap_or_default();
-        if let Some(all) = whole.get_mut("tags").and_then(Value::as_array_mut) {
-            all.extend(tags);
-        }
-        if let Some(object) = whole.as_object_mut() {
-            object.insert("next".to_owned(), after);
-        }
-    }
-    Ok(whole)
-}
-
-async fn page(client: &Client, base: &Url, query: &str) -> Result<Value, Failure> {
-    let (status, body) = client.get(query, MAX_BODY).await?;
-    match serde_json::from_slice(&body) {
-        Ok(document) if status == 200 => Ok(document),
-        _ => Err(strange(base, &format!("answered {status}"))),
-    }
-}
-
-fn read(base: &Url, json: &Value) -> Result<Document, Failure> {
-    Document::deserialize(json).map_err(|error| strange(base, &format!("sent another document ({error})")))
-}
-
-fn strange(base: &Url, what: &str) -> Failure {
-    let registry = shown(base);
-    Failure::Undetermined(format!("{registry} {what} to {PATH}, which is not how this registry answers; check --addr"))
+fn read(registry: &str, json: &Value) -> Result<Document, Failure> {
+    Document::deserialize(json).map_err(|error| {
+        Failure::Undetermined(format!(
+            "{registry} sent another document ({error}) to {PATH}, which is not how this registry answers; check --addr"
+        ))
+    })
 }
 
 /// Findings are bad. Without one, it holds only if the last attempt looked at everything.
@@ -253,10 +209,6 @@ fn broken(document: &Document, lines: &mut Vec<String>) {
         let found = count(tag.findings, "finding", "findings");
         lines.push(format!("  {}:{} ({found}, {whole})", tag.repository, tag.tag));
     }
-}
-
-fn count(number: u64, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 /// An age in the unit that a reader wants.

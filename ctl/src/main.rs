@@ -1,7 +1,10 @@
 //! The program `mcrctl`: the one crypto provider, the command line, the exit code; never what commands do.
 
 mod address;
+mod api;
+mod audit;
 mod cli;
+mod confirm;
 mod failure;
 mod files;
 mod global;
@@ -9,14 +12,24 @@ mod integrity;
 mod kinds;
 mod length;
 mod logging;
+mod login;
 mod outlets;
+mod place;
+mod policy;
 mod print;
 mod probe;
+mod read_only;
+mod repo;
 mod runtime;
 mod scan;
+mod shape;
 mod status;
+mod table;
+mod tag;
 mod target;
+mod token;
 mod verify;
+mod when;
 
 use std::process::ExitCode;
 

@@ -12,10 +12,22 @@ use crate::global::{Global, LogFormat};
 pub(crate) struct Answer {
     /// For people; ends with a line break.
     pub(crate) text: String,
-    /// For programs.
+    /// For programs; `null` where everything has been printed already.
     pub(crate) json: Value,
     /// The exit code.
     pub(crate) outcome: Outcome,
+}
+
+impl Answer {
+    /// What holds, or is done.
+    pub(crate) fn done(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json, outcome: Outcome::Holds }
+    }
+
+    /// What was printed on the way.
+    pub(crate) fn printed() -> Self {
+        Self::done("", Value::Null)
+    }
 }
 
 /// Prints what a command came to, and gives its exit code.
@@ -24,10 +36,15 @@ pub(crate) fn answer(global: &Global, answer: &Result<Answer, Failure>) -> Outco
         Ok(answer) => (answer.text.as_str(), answer.json.clone(), answer.outcome),
         Err(failure) => {
             tell(global.log_format, &failure.to_string());
-            ("", json!({"status": "unknown", "error": failure.to_string()}), failure.outcome())
+            let status = if matches!(failure, Failure::Refused(_)) { "refused" } else { "unknown" };
+            ("", json!({"status": status, "error": failure.to_string()}), failure.outcome())
         }
     };
-    let printed = if global.json { format!("{json:#}\n") } else { text.to_owned() };
+    let printed = match global.json {
+        true if json.is_null() => String::new(),
+        true => format!("{json:#}\n"),
+        false => text.to_owned(),
+    };
     if global.json || !global.quiet {
         // Nothing can be told when stdout is closed; the exit code still is.
         let _ = std::io::stdout().write_all(printed.as_bytes());
@@ -43,6 +60,14 @@ pub(crate) fn tell(format: LogFormat, line: &str) {
     };
     // Where nobody reads it there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Writes what goes beside an answer: how to use it, what comes next. Nothing where quiet is wanted.
+pub(crate) fn note(global: &Global, lines: &str) {
+    if !global.quiet {
+        // Where nobody reads it there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{lines}");
+    }
 }
 
 /// Whether progress bars are wanted: a terminal that is not told to be quiet.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mcr_client::Call;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,9 +41,12 @@ struct Health {
 pub(crate) fn run(global: &Global) -> Result<Answer, Failure> {
     let base = global.base()?;
     let client = global.client(base.clone())?;
-    let (status, body) = runtime::block_on(runtime::within(global.timeout.unwrap_or(PATIENCE), &base, async {
-        Ok(client.get(HEALTH, MAX_BODY).await?)
+    // A degraded registry may answer 503 for as long as it is one.
+    let call = Call::get(HEALTH).anonymous().impatient();
+    let reply = runtime::block_on(runtime::within(global.timeout.unwrap_or(PATIENCE), &base, async {
+        Ok(client.call(&call, MAX_BODY).await?)
     }))?;
+    let (status, body) = (reply.status, reply.body);
     let status = StatusCode::from_u16(status).map_err(|error| Failure::Undetermined(error.to_string()))?;
     judge(&base, status, &body)
 }

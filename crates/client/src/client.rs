@@ -113,28 +113,6 @@ impl Client {
     pub fn tags(&self, repository: &RepositoryName) -> Pages {
         Pages::new(self, List::Tags, &format!("v2/{repository}/tags/list?n=1000"), Want::pull(repository))
     }
-
-    /// One GET of another path of the registry's own API, such as `/v1/integrity`: the status and the body. Statuses
-    /// that are neither refusals nor failures are answers.
-    ///
-    /// # Errors
-    /// [`Error`] where there is no answer, or one of more than `max` bytes.
-    pub async fn get(&self, path_and_query: &str, max: usize) -> Result<(u16, Vec<u8>), Error> {
-        let ask = self.inner.ask(Method::GET, path_and_query)?;
-        let mut tries = self.inner.tries(&ask);
-        loop {
-            let mut answer = self.inner.answer(&ask, &Want::nothing(), &mut tries).await?;
-            let mut bytes = Vec::new();
-            match answer.collect(max, &mut bytes).await {
-                Ok(true) => return Ok((answer.status(), bytes)),
-                Ok(false) => {
-                    let reason = format!("the answer is longer than {max} bytes");
-                    return Err(Error::Unexpected { what: ask.what(), reason });
-                }
-                Err(cut) => tries.again(cut.into()).await?,
-            }
-        }
-    }
 }
 
 impl Inner {

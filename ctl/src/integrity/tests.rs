@@ -4,9 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn base() -> Url {
-    Url::parse("https://registry.example/").unwrap()
-}
+const REGISTRY: &str = "https://registry.example";
 
 fn ran(reason: Option<&str>, undetermined: u64) -> Value {
     json!({
@@ -23,7 +21,7 @@ fn document(last_run: &Value, last_attempt: &Value, findings: &Value, tags: &Val
         "last_run": last_run, "last_attempt": last_attempt, "history": [],
     });
     let json = json!({"sound": null, "probe": probe, "scrub": null, "findings": findings, "tags": tags, "next": null});
-    read(&base(), &json).unwrap()
+    read(REGISTRY, &json).unwrap()
 }
 
 fn judged(last_run: &Value, last_attempt: &Value) -> Outcome {
@@ -93,7 +91,7 @@ fn findings_are_told_with_their_path_and_tags_with_their_last_good_day() {
 #[test]
 fn another_document_is_no_answer() {
     for other in [json!({}), json!({"probe": 1}), json!([]), json!({"status": "ok"})] {
-        assert_eq!(read(&base(), &other).unwrap_err().outcome(), Outcome::Undetermined, "{other}");
+        assert_eq!(read(REGISTRY, &other).unwrap_err().outcome(), Outcome::Undetermined, "{other}");
     }
 }
 

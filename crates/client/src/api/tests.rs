@@ -115,6 +115,10 @@ async fn answers_are_bounded_and_changes_follow_no_redirect() {
     assert!(matches!(error, Error::Unexpected { .. }), "{error}");
     let answer = client.call(&Call::delete("/v1/moved"), MAX).await.unwrap();
     assert_eq!(answer.status, 307);
+    // A path is never taken for a host.
+    let error = client.call(&Call::get("//evil.example/x"), MAX).await.unwrap_err();
+    assert!(matches!(error, Error::Unexpected { .. }), "{error}");
+    assert!(server.asked().iter().any(|asked| asked == "GET /evil.example/x"), "{:?}", server.asked());
 }
 
 #[tokio::test]

@@ -69,20 +69,3 @@ async fn what_is_no_registry_is_told() {
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("whether it speaks http or https"), "{error}");
 }
-
-#[tokio::test]
-async fn other_paths_are_answered_as_they_are_and_bounded() {
-    let server = Server::start(|request| match request.path.as_str() {
-        "/v1/integrity?x=1" => reply(200, &[], "0123456789"),
-        _ => reply(404, &[], "none"),
-    });
-    let server = server.await;
-    let client = server.client(Login::Anonymous);
-    assert_eq!(client.get("/v1/integrity?x=1", 10).await, Ok((200, b"0123456789".to_vec())));
-    assert_eq!(client.get("v1/other", 10).await, Ok((404, b"none".to_vec())));
-    let error = client.get("/v1/integrity?x=1", 9).await.unwrap_err();
-    assert!(error.to_string().contains("longer than 9 bytes"), "{error}");
-    // What looks like a host is a path.
-    assert!(matches!(client.get("//evil.example/x", 10).await, Ok((404, _))));
-    assert_eq!(server.asked().last().unwrap(), "GET /evil.example/x");
-}
