@@ -7,6 +7,8 @@ cache=${MCR_TOOLS:-$HOME/.cache/mcr-tools}
 go_floor=24
 crane_version=v0.21.9
 oras_version=v1.3.0
+helm_version=v3.19.0
+traefik_version=v3.5.0
 distribution_version=v3.1.1
 # Commit 967efdc079b9 of the specification, which tests 1.1 and dev.
 conformance_version=v0.0.0-20260716174315-967efdc079b9
@@ -20,10 +22,13 @@ packages=(
     cc:gcc c++:g++ tar:tar gzip:gzip mount:mount git:git jq:jq openssl:openssl
     prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager
     amtool:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
-    htpasswd:apache2-utils
+    htpasswd:apache2-utils ip:iproute2 unshare:util-linux sqlite3:sqlite3
 )
 # Debian packages without a program, by a file of theirs.
-libraries=(/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml)
+libraries=(
+    /usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml
+    /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
+)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
@@ -132,6 +137,42 @@ install_go() {
     rm -rf "$out"
 }
 
+# Traefik has replaced modules, which `go install` refuses, and names a directory of its web pages that its module lacks:
+# it is built from a copy with an empty page. That is a large program, minutes of both processors and gigabytes of
+# modules: only where asked for (MCR_TRAEFIK_BUILD=1), and its test says loudly where it is not there.
+build_traefik() {
+    local module=github.com/traefik/traefik/v3
+    if [ -x "$cache/traefik" ]; then
+        rm -f "$cache/traefik.missing"
+        return 0
+    fi
+    local go
+    if ! go=$(find_go); then
+        printf 'no Go 1.%s or newer on this machine\n' $go_floor >"$cache/traefik.missing"
+        return 0
+    fi
+    if [ "${MCR_TRAEFIK_BUILD:-}" != 1 ]; then
+        echo 'not built, since it takes ten minutes: MCR_TRAEFIK_BUILD=1 scripts/setup-tests.sh' >"$cache/traefik.missing"
+        return 0
+    fi
+    say "building $module@$traefik_version"
+    local work
+    work=$(mktemp -d)
+    if (
+        cd "$work" && "$go" mod download -json "$module@$traefik_version" >about.json &&
+            cp -r "$(jq -r .Dir about.json)" source && chmod -R u+w source && mkdir -p source/webui/static &&
+            echo none >source/webui/static/index.html && cd source &&
+            CGO_ENABLED=0 timeout 1800 "$go" build -buildvcs=false -trimpath -o "$cache/traefik.new" ./cmd/traefik
+    ) 2>"$work/log"; then
+        mv "$cache/traefik.new" "$cache/traefik"
+        rm -f "$cache/traefik.missing"
+    else
+        printf 'go build %s: %s\n' "$module" "$(tail -n 1 "$work/log" | tr -d '\t')" >"$cache/traefik.missing"
+        say "$(cat "$cache/traefik.missing")"
+    fi
+    rm -rf "$work"
+}
+
 main() {
     mkdir -p "$cache"
     install_packages
@@ -139,6 +180,8 @@ main() {
     fetch_busybox arm64
     install_go crane "github.com/google/go-containerregistry/cmd/crane@$crane_version"
     install_go oras "oras.land/oras/cmd/oras@$oras_version"
+    install_go helm "helm.sh/helm/v3/cmd/helm@$helm_version"
+    build_traefik
     install_go registry "github.com/distribution/distribution/v3/cmd/registry@$distribution_version"
     if [ -z "${MCR_CONFORMANCE:-}" ]; then
         install_go oci-conformance \

@@ -9,4 +9,5 @@
 
 mod journey;
 mod programs;
+mod proxies;
 mod standin;

@@ -21,6 +21,7 @@ pub mod identity;
 pub mod layout;
 pub mod memory;
 pub mod mount;
+pub mod nginx;
 pub mod ports;
 pub mod process;
 pub mod proxy;
@@ -31,6 +32,7 @@ pub mod server;
 pub mod storage;
 pub mod tls;
 pub mod tools;
+pub mod traefik;
 pub mod world;
 
 pub use content::{Blob, Image, Index};
