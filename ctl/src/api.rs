@@ -118,7 +118,16 @@ impl Api {
     /// # Errors
     /// [`Failure::Undetermined`] where there is none.
     pub(crate) fn reply(&self, call: &Call) -> Result<Reply, Failure> {
-        self.wait(async { Ok(self.client.call(call, MAX_BODY).await?) })
+        self.wait(async { self.client.call(call, MAX_BODY).await.map_err(|error| self.refused(call, error)) })
+    }
+
+    /// An identity token, which docker keeps for some registries, gives tokens for images and for nothing else.
+    fn refused(&self, call: &Call, error: mcr_client::Error) -> Failure {
+        if !matches!(error, mcr_client::Error::Unauthorized { .. }) {
+            return error.into();
+        }
+        let text = format!("{error}; what docker keeps may be for images only: mcrctl login {}", self.host());
+        if call.reads() { Failure::Undetermined(text) } else { Failure::Refused(text) }
     }
 
     /// A GET whose answer may be of any length; `each` is given its pieces. Its time is not bounded as a whole, only

@@ -56,6 +56,9 @@ const EXPLAIN: &str = "Examples:
 
 Exit codes: 0 allowed, 1 refused, 2 wrong usage, 3 could not be determined";
 
+/// Of a rule that says none: room before it and behind it.
+const PRIORITY: u32 = 100;
+
 const RULES: &str = "/v1/policy/rules";
 
 /// The commands below `policy`.
@@ -153,9 +156,12 @@ pub(crate) fn run(global: &Global, command: &Policy) -> Result<Answer, Failure> 
             Ok(Answer::done(rules(std::slice::from_ref(&json)), json))
         }
         Policy::Create(body) => {
-            let document = body.document()?;
+            let mut document = body.document()?;
             if document.get("effect").is_none() {
                 return Err(Failure::Usage("say what the rule does: --effect allow or deny, or --file".to_owned()));
+            }
+            if let Some(rule) = document.as_object_mut() {
+                rule.entry("priority").or_insert_with(|| json!(PRIORITY));
             }
             let json = api()?.ask(&Call::post(RULES, document))?;
             Ok(Answer::done(format!("created rule {}\n", cell(&json, "id")), json))

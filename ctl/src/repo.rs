@@ -95,6 +95,11 @@ pub(crate) fn run(global: &Global, command: &Repo) -> Result<Answer, Failure> {
     }
 }
 
+/// Its slash at the end tells a name that ends in `tags/x` from a tag.
+fn path_of(place: &place::Repository) -> String {
+    format!("/v1/repositories/{}/", place.name)
+}
+
 fn list(global: &Global, command: &List) -> Result<Answer, Failure> {
     let api = Api::new(global)?;
     let query: Vec<(&str, String)> = command.filter.iter().map(|glob| ("filter", glob.clone())).collect();
@@ -114,8 +119,8 @@ fn list(global: &Global, command: &List) -> Result<Answer, Failure> {
 
 fn show(global: &Global, command: &Show) -> Result<Answer, Failure> {
     let place = place::repository(global, &command.repository)?;
-    let api = Api::at(global, place.base)?;
-    let json = api.list(&format!("/v1/repositories/{}", place.name), &[], &["tags", "manifests"], command.limit)?;
+    let api = Api::at(global, place.base.clone())?;
+    let json = api.list(&path_of(&place), &[], &["tags", "manifests"], command.limit)?;
     Ok(Answer::done(shown(&json), json))
 }
 
@@ -155,8 +160,8 @@ fn delete(global: &Global, command: &Delete) -> Result<Answer, Failure> {
         command.confirm.possible()?;
     }
     let place = place::repository(global, &command.repository)?;
-    let api = Api::at(global, place.base)?;
-    let path = format!("/v1/repositories/{}", place.name);
+    let api = Api::at(global, place.base.clone())?;
+    let path = path_of(&place);
     let there = api.get(format!("{path}?n=1"))?;
     let what = format!("{}: {}", place.name, summary(&there));
     if command.dry_run {

@@ -64,9 +64,9 @@ pub(crate) struct Create {
     /// Where: patterns of repositories, * within a path segment, ** across
     #[arg(long, value_name = "GLOBS", value_delimiter = ',', required = true)]
     repositories: Vec<String>,
-    /// When it ends: 90d from now, or a time; never, where it is not said
-    #[arg(long, value_name = "WHEN", value_parser = when)]
-    expires: Option<When>,
+    /// When it ends: so long from now, or a time
+    #[arg(long, value_name = "WHEN", default_value = "90d", value_parser = when)]
+    expires: When,
 }
 
 /// The options of `token list`.
@@ -104,26 +104,21 @@ pub(crate) fn run(global: &Global, command: &Token) -> Result<Answer, Failure> {
 
 fn create(global: &Global, command: &Create) -> Result<Answer, Failure> {
     let api = Api::new(global)?;
-    let mut wanted = json!({
+    let wanted = json!({
         "name": command.name, "actions": command.actions, "repositories": command.repositories,
+        "expires_at": command.expires.future(),
     });
-    if let (Some(object), Some(expires)) = (wanted.as_object_mut(), &command.expires) {
-        object.insert("expires_at".to_owned(), json!(expires.future()));
-    }
     let json = api.ask(&Call::post(TOKENS, wanted))?;
     let secret = json.get("token").and_then(Value::as_str).map(printable).ok_or_else(|| {
         let (registry, id) = (api.registry(), cell(&json, "id"));
         Failure::Undetermined(format!("{registry} made token {id} and does not show it; revoke it and look at its log"))
     })?;
-    let ends = match time(&json, "expires_at") {
-        ends if ends == crate::shape::NOTHING => "it does not end by itself".to_owned(),
-        ends => format!("it ends {ends}"),
-    };
+    let ends = time(&json, "expires_at");
     let (host, id) = (api.host(), cell(&json, "id"));
     print::note(
         global,
         &format!(
-            "token {id}, shown this once; {ends}. Use it as the password of any name, or as a bearer token:\n  \
+            "token {id}, shown this once; it ends {ends}. Use it as the password of any name, or as a bearer token:\n  \
              docker login -u token --password-stdin {host}\n  MCR_TOKEN=… mcrctl --addr {} repo list\n\
              End it with: mcrctl --addr {} token revoke {id}",
             api.registry(),
@@ -158,10 +153,7 @@ fn tokens(tokens: &[Value]) -> String {
         let state = if token.get("revoked_at").is_some_and(|at| !at.is_null()) {
             format!("revoked {}", time(token, "revoked_at"))
         } else {
-            match time(token, "expires_at") {
-                ends if ends == crate::shape::NOTHING => "does not end".to_owned(),
-                ends => format!("ends {ends}"),
-            }
+            format!("ends {}", time(token, "expires_at"))
         };
         vec![
             cell(token, "id"),
@@ -189,7 +181,6 @@ mod tests {
                 "created_at": "2026-01-01T00:00:00.000Z", "expires_at": expires, "last_used_at": null, "revoked_at": revoked})
         };
         for (token, state) in [
-            (token(Value::Null, Value::Null), "does not end"),
             (token(json!("2026-02-01T00:00:00.000Z"), Value::Null), "ends 2026-02-01T00:00:00Z"),
             (
                 token(json!("2026-02-01T00:00:00.000Z"), json!("2026-01-02T00:00:00.000Z")),

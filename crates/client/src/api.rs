@@ -4,6 +4,7 @@ use reqwest::Method;
 use reqwest::header::LOCATION;
 
 use crate::answers::{Download, Reply};
+use crate::auth::{Want, Whole};
 use crate::client::Client;
 use crate::error::Error;
 use crate::response::Answer;
@@ -146,12 +147,17 @@ impl Client {
     }
 
     async fn once(&self, ask: &Ask, call: &Call) -> Result<(Answer, bool), Failure> {
-        let login = if call.logged_in { self.inner.auth.whole_login().await? } else { None };
-        let answer = self.inner.wire.follow(ask, login.as_ref()).await?;
+        let login = if call.logged_in { self.inner.auth.whole_login().await? } else { Whole::Nothing };
+        let header = match login {
+            Whole::Exchanged => return Ok((self.inner.exchange(ask, &Want::nothing()).await?, true)),
+            Whole::Header(header) => Some(header),
+            Whole::Nothing => None,
+        };
+        let answer = self.inner.wire.follow(ask, header.as_ref()).await?;
         if !call.patient && matches!(answer.status(), 429 | 503) {
-            return Ok((answer, login.is_some()));
+            return Ok((answer, header.is_some()));
         }
-        Ok((self.inner.wire.judged(answer).await?, login.is_some()))
+        Ok((self.inner.wire.judged(answer).await?, header.is_some()))
     }
 }
 

@@ -177,18 +177,18 @@ impl Auth {
         }
     }
 
-    /// The login for what no scope can name, the registry's own API: the token, the pair or the identity token itself.
+    /// The login for what no scope can name, the registry's own API: the token or the pair, as it is.
     ///
     /// # Errors
     /// [`Failure`] where the user's credentials cannot be read.
-    pub(crate) async fn whole_login(&self) -> Result<Option<HeaderValue>, Failure> {
+    pub(crate) async fn whole_login(&self) -> Result<Whole, Failure> {
         if let Login::Token(token) = &self.login {
-            return Ok(bearer(token));
+            return Ok(bearer(token).map_or(Whole::Nothing, Whole::Header));
         }
         Ok(match self.credential(&Want::nothing()).await? {
-            Some(Credential::Password { username, password }) => Some(basic(&username, &password)),
-            Some(Credential::Identity { token, .. }) => bearer(&token),
-            None => None,
+            Some(Credential::Password { username, password }) => Whole::Header(basic(&username, &password)),
+            Some(Credential::Identity { .. }) => Whole::Exchanged,
+            None => Whole::Nothing,
         })
     }
 
@@ -268,6 +268,17 @@ impl Auth {
             Login::Files(_) => format!("no credential file has a login for {host}: docker login {host}"),
         }
     }
+}
+
+/// A login without a scope.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    /// There is none.
+    Nothing,
+    /// This header.
+    Header(HeaderValue),
+    /// What is kept is an identity token, which only the token server takes: it gives tokens for what is asked for.
+    Exchanged,
 }
 
 /// Why nothing else can be shown.

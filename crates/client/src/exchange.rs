@@ -33,7 +33,10 @@ impl Inner {
     }
 
     /// Asks once, logging in where it is asked for.
-    async fn exchange(&self, ask: &Ask, want: &Want) -> Result<Answer, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure`] where no answer came, or one that is a refusal.
+    pub(crate) async fn exchange(&self, ask: &Ask, want: &Want) -> Result<Answer, Failure> {
         for _ in 0..ROUNDS_MAX {
             let shown = self.auth.show(&self.wire, want).await?;
             let mut answer = self.wire.follow(ask, shown.header.as_ref()).await?;

@@ -38,7 +38,7 @@ pub(crate) struct Body {
     /// The account: its UUID at the identity service, else its name
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
-    /// Lower numbers decide first; 1 or more
+    /// Lower numbers decide first; 1 or more, 100 for a new rule that says none
     #[arg(long, value_name = "N")]
     priority: Option<u32>,
     /// What it is for, in your words

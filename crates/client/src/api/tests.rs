@@ -25,13 +25,11 @@ async fn the_login_goes_with_the_first_request_as_it_is() {
     // "ada:sesame"
     let pair = "Basic YWRhOnNlc2FtZQ==";
     let (_pair, of_pair) = files(&format!(r#"{{"auths":{{"{}":{{"auth":"YWRhOnNlc2FtZQ=="}}}}}}"#, server.host()));
-    let (_token, of_token) = files(&format!(r#"{{"auths":{{"{}":{{"identitytoken":"i"}}}}}}"#, server.host()));
     let (_none, of_none) = files("{}");
     for (login, expected) in [
         (basic(), Some(pair)),
         (Login::Token("t".to_owned()), Some("Bearer t")),
         (of_pair, Some(pair)),
-        (of_token, Some("Bearer i")),
         (of_none, None),
         (Login::Anonymous, None),
     ] {
@@ -41,6 +39,30 @@ async fn the_login_goes_with_the_first_request_as_it_is() {
     }
     let _ = server.client(basic()).call(&Call::get("/v1/health").anonymous(), MAX).await.unwrap();
     assert_eq!(server.requests().last().unwrap().authorization(), None);
+}
+
+#[tokio::test]
+async fn an_identity_token_is_exchanged_for_what_is_asked_for() {
+    let server = Server::start(|request: &Request| match (request.path.as_str(), request.authorization()) {
+        ("/token", None) => {
+            assert!(request.body.contains("refresh_token=i&"), "{}", request.body);
+            let scoped = request.body.contains("scope=registry%3Acatalog");
+            reply(200, &[], if scoped { r#"{"token":"t"}"# } else { r#"{"token":"none"}"# })
+        }
+        ("/v1/x", Some("Bearer t")) => reply(200, &[], "{}"),
+        ("/v1/y", Some("Bearer t")) => reply(403, &[], r#"{"error":"images only"}"#),
+        (_, _) => {
+            let host = request.header("host").unwrap_or_default();
+            let challenge = format!(r#"Bearer realm="http://{host}/token",service="mcr",scope="registry:catalog:*""#);
+            reply(401, &[("WWW-Authenticate", &challenge)], r#"{"error":"log in"}"#)
+        }
+    })
+    .await;
+    let (_file, login) = files(&format!(r#"{{"auths":{{"{}":{{"identitytoken":"i"}}}}}}"#, server.host()));
+    let client = server.client(login);
+    assert_eq!(client.call(&Call::get("/v1/x"), MAX).await.unwrap().status, 200);
+    let error = client.call(&Call::get("/v1/y"), MAX).await.unwrap_err();
+    assert!(error.to_string().contains("images only"), "{error}");
 }
 
 #[tokio::test]
