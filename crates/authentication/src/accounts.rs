@@ -1,0 +1,174 @@
+//! The accounts that this program knows by itself: the password file as it is now, the one of `--dev`; never a token,
+//! a limit on guessing, or another service.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use mcr_access::{ADMIN_ROLE, Account, AccountKind, CheckPassword};
+use subtle::ConstantTimeEq as _;
+
+use crate::checks::Checks;
+use crate::files::{self, Signature};
+use crate::htpasswd::{Accounts, HtpasswdError, MAX_FILE, MAX_PASSWORD};
+use crate::secrets::{Mark, fingerprint};
+use crate::settings::{Denied, HtpasswdSettings};
+
+/// Why a password file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}", .path.display())]
+    Content { path: PathBuf, source: HtpasswdError },
+}
+
+/// An account whose password was right, and what stands and falls with that.
+pub(crate) struct Checked {
+    pub(crate) account: Arc<Account>,
+    pub(crate) fingerprint: String,
+}
+
+/// One state of the file. Never changed: another takes its place.
+pub(crate) struct Snapshot {
+    accounts: Accounts,
+    /// Tells this state from those before it.
+    pub(crate) generation: u64,
+}
+
+impl Snapshot {
+    /// The account of that name, if its password is still the one that was fingerprinted.
+    pub(crate) fn bound(&self, name: &str, fingerprint: &str) -> Option<Arc<Account>> {
+        let entry = self.accounts.get(name)?;
+        is_equal(&entry.fingerprint, fingerprint).then(|| Arc::clone(&entry.account))
+    }
+
+    /// The account of that name.
+    pub(crate) fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts.get(name).map(|entry| Arc::clone(&entry.account))
+    }
+}
+
+/// The password file, as it was last whole.
+pub(crate) struct PasswordFile {
+    settings: HtpasswdSettings,
+    current: RwLock<Arc<Snapshot>>,
+    /// Of the file that was last looked at, good or not, so that a bad one is told once.
+    looked_at: Mutex<Option<Signature>>,
+}
+
+impl PasswordFile {
+    /// # Errors
+    /// [`FileError`]: a server does not start with a file it cannot believe.
+    pub(crate) fn open(settings: HtpasswdSettings) -> Result<Self, FileError> {
+        let (accounts, signature) = read(&settings)?;
+        tracing::info!(accounts = accounts.len(), "read the password file");
+        let current = RwLock::new(Arc::new(Snapshot { accounts, generation: 0 }));
+        Ok(Self { settings, current, looked_at: Mutex::new(Some(signature)) })
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the file is another than the one last looked at. Blocks.
+    pub(crate) fn has_changed(&self) -> bool {
+        let now = files::signature(&self.settings.file).ok();
+        now != *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the file as it is now; one that is wrong is logged, and the accounts of the last good one go on. Blocks.
+    pub(crate) fn reload(&self) {
+        // One at a time, so that an older state cannot follow a newer one.
+        let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = files::signature(&self.settings.file).ok();
+        match read(&self.settings) {
+            Ok((accounts, signature)) => {
+                *looked_at = Some(signature);
+                let count = accounts.len();
+                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+                let generation = current.generation.wrapping_add(1);
+                *current = Arc::new(Snapshot { accounts, generation });
+                drop(current);
+                tracing::info!(accounts = count, "read the password file anew");
+            }
+            Err(error) => {
+                *looked_at = before;
+                tracing::error!(%error, "the password file is not taken; the accounts of the last good one go on");
+            }
+        }
+    }
+
+    /// Whether the pair is right. A name without an account costs what one with an account does.
+    ///
+    /// # Errors
+    /// [`Denied::Unavailable`] where too many wait.
+    pub(crate) async fn check(
+        &self,
+        checks: &Checks,
+        name: &str,
+        password: &str,
+        name_mark: &Mark,
+    ) -> Result<Option<Checked>, Denied> {
+        // Says nothing of the account: it is the same for every name.
+        if password.len() > MAX_PASSWORD {
+            return Ok(None);
+        }
+        let snapshot = self.snapshot();
+        let password = password.to_owned();
+        let Some(entry) = snapshot.accounts.get(name) else {
+            let cost = snapshot.accounts.cost_for_nobody(name_mark);
+            checks.run(move || drop(bcrypt::hash_with_salt(password, cost, [0x5a; 16]))).await?;
+            return Ok(None);
+        };
+        let hash = Arc::clone(&entry.hash);
+        let right = checks.run(move || bcrypt::verify(password, &hash).unwrap_or(false)).await?;
+        let checked = || Checked { account: Arc::clone(&entry.account), fingerprint: entry.fingerprint.clone() };
+        Ok(right.then(checked))
+    }
+}
+
+fn read(settings: &HtpasswdSettings) -> Result<(Accounts, Signature), FileError> {
+    let path = || settings.file.clone();
+    let file = files::read(&settings.file, MAX_FILE).map_err(|source| FileError::Read { path: path(), source })?;
+    let accounts =
+        Accounts::parse(&file.text, settings).map_err(|source| FileError::Content { path: path(), source })?;
+    Ok((accounts, file.signature))
+}
+
+/// The one administrator of `--dev`.
+pub(crate) struct Dev {
+    passwords: Arc<dyn CheckPassword>,
+    fingerprint: String,
+}
+
+impl Dev {
+    /// # Errors
+    /// No randomness.
+    pub(crate) fn new(passwords: Arc<dyn CheckPassword>) -> std::io::Result<Self> {
+        let kept = match passwords.fingerprint() {
+            Some(kept) => kept,
+            None => mcr_seams::random_hex(16)?,
+        };
+        Ok(Self { passwords, fingerprint: fingerprint("--dev", &kept) })
+    }
+
+    /// # Errors
+    /// [`Denied::Unavailable`] where too many wait.
+    pub(crate) async fn check(&self, checks: &Checks, name: &str, password: &str) -> Result<Option<Checked>, Denied> {
+        let (passwords, pair) = (Arc::clone(&self.passwords), (name.to_owned(), password.to_owned()));
+        let right = checks.run(move || passwords.check(&pair.0, &pair.1)).await?;
+        Ok(right.then(|| Checked { account: admin(name), fingerprint: self.fingerprint.clone() }))
+    }
+
+    pub(crate) fn bound(&self, name: &str, fingerprint: &str) -> Option<Arc<Account>> {
+        is_equal(&self.fingerprint, fingerprint).then(|| admin(name))
+    }
+}
+
+fn admin(name: &str) -> Arc<Account> {
+    Arc::new(Account::new(name, name, AccountKind::Human, &[ADMIN_ROLE]))
+}
+
+fn is_equal(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
+}
