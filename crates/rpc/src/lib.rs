@@ -1,6 +1,5 @@
-//! The gRPC services of `mcr.v1`: generated code and conversions; never what a service does.
+//! The gRPC services of `mcr.v1`: generated code and times; never what a service does.
 
-mod convert;
 mod time;
 
 pub use time::{OutOfRange, from_timestamp, timestamp};
