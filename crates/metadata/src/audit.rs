@@ -42,17 +42,6 @@ pub struct AuditEvent {
     pub at_ms: i64,
 }
 
-/// What [`Metadata::verify_audit`] saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditCheck {
-    /// Rows looked at.
-    pub rows: u64,
-    /// The hash of the last row; none while there is none.
-    pub head: Option<String>,
-    /// The first row that does not follow from the one before it, or was changed.
-    pub broken_at: Option<i64>,
-}
-
 impl Metadata {
     /// Appends an event. Repeats of a refusal (same event, address, account and minute) are counted and stand in
     /// one further row with `details.count`, written when the minute is over; `done` is then called at once.
@@ -63,32 +52,9 @@ impl Metadata {
         }
     }
 
-    /// Recomputes the whole chain. Reads every row: for operators and tests, not for requests.
-    ///
-    /// # Errors
-    /// Whatever the files answer; a broken chain is an answer.
-    pub fn verify_audit(&self) -> Result<AuditCheck, Error> {
-        self.readers.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT seq, at, event, actor, address, repository, tag, digest, details, previous, hash
-                 FROM audit ORDER BY seq",
-            )?;
-            let mut rows = statement.query([])?;
-            let (_, mut previous) = anchor(connection)?;
-            let mut check = AuditCheck { rows: 0, head: None, broken_at: None };
-            while let Some(row) = rows.next()? {
-                check.rows += 1;
-                let hash: String = row.get(10)?;
-                let whole = row.get_ref(9)?.as_str().is_ok_and(|stored| stored == previous)
-                    && Entry::from_row(row)?.hash(&previous) == hash;
-                if !whole && check.broken_at.is_none() {
-                    check.broken_at = Some(row.get(0)?);
-                }
-                check.head = Some(hash.clone());
-                previous = hash;
-            }
-            Ok(check)
-        })
+    /// Appends events in one transaction, none of them a refusal.
+    pub fn record_events(&self, events: Vec<AuditEvent>, done: Done<()>) {
+        self.submit(job(AppendAll(events), done));
     }
 }
 
@@ -200,17 +166,7 @@ impl Write for Append {
     type Answer = ();
 
     fn apply(&self, tx: &Connection) -> Result<(), Error> {
-        let event = &self.0;
-        append(
-            tx,
-            Audit {
-                repository: event.repository.as_ref().map(RepositoryName::as_str),
-                tag: event.tag.as_deref(),
-                digest: event.digest.as_ref().map(Digest::as_str),
-                details: event.details.clone(),
-                ..Audit::by(&event.actor, event.event, event.at_ms)
-            },
-        )
+        append_event(tx, &self.0)
     }
 
     /// Logins go on where a disk is full; telling of every refused push could wear out what deletes need.
@@ -219,10 +175,34 @@ impl Write for Append {
     }
 }
 
+/// Appends several [`AuditEvent`]s.
+struct AppendAll(Vec<AuditEvent>);
+
+impl Write for AppendAll {
+    type Answer = ();
+
+    fn apply(&self, tx: &Connection) -> Result<(), Error> {
+        self.0.iter().try_for_each(|event| append_event(tx, event))
+    }
+}
+
+fn append_event(tx: &Connection, event: &AuditEvent) -> Result<(), Error> {
+    append(
+        tx,
+        Audit {
+            repository: event.repository.as_ref().map(RepositoryName::as_str),
+            tag: event.tag.as_deref(),
+            digest: event.digest.as_ref().map(Digest::as_str),
+            details: event.details.clone(),
+            ..Audit::by(&event.actor, event.event, event.at_ms)
+        },
+    )
+}
+
 /// A row as it is hashed.
-struct Entry {
-    seq: i64,
-    at: i64,
+pub(crate) struct Entry {
+    pub(crate) seq: i64,
+    pub(crate) at: i64,
     event: String,
     actor: String,
     address: Option<String>,
@@ -234,7 +214,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn from_row(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
+    /// A row of `seq, at, event, actor, address, repository, tag, digest, details`.
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
         Ok(Self {
             seq: row.get(0)?,
             at: row.get(1)?,
@@ -248,7 +229,8 @@ impl Entry {
         })
     }
 
-    fn hash(&self, previous: &str) -> String {
+    /// The hash it must have behind `previous`.
+    pub(crate) fn hash(&self, previous: &str) -> String {
         // `details` goes in as the text it is stored as: what was written is what is verified.
         let mut json = String::from(previous);
         json.push('{');
@@ -273,7 +255,7 @@ fn member(json: &mut String, key: &str, value: Option<&str>) {
 }
 
 /// The last row's number and hash.
-fn head(tx: &Connection) -> Result<(i64, String), Error> {
+pub(crate) fn head(tx: &Connection) -> Result<(i64, String), Error> {
     let last = tx
         .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -282,7 +264,7 @@ fn head(tx: &Connection) -> Result<(i64, String), Error> {
 }
 
 /// Where the chain begins: behind the last cut, or at nothing.
-fn anchor(connection: &Connection) -> Result<(i64, String), Error> {
+pub(crate) fn anchor(connection: &Connection) -> Result<(i64, String), Error> {
     let cut = connection
         .prepare_cached("SELECT seq, hash FROM audit_anchors ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))

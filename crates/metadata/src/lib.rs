@@ -6,6 +6,8 @@
 
 mod api_tokens;
 mod audit;
+mod audit_chain;
+mod audit_list;
 mod blobs;
 mod catalog;
 mod closure;
@@ -47,7 +49,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use api_tokens::{CreateToken, RevokeSession, RevokeToken, TokenOutcome, TokenRow};
-pub use audit::{AuditCheck, AuditEvent};
+pub use audit::AuditEvent;
+pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
+pub use audit_list::{AuditPage, AuditQuery, AuditRow};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;

@@ -44,3 +44,8 @@ pub(crate) fn read_list(row: &Row<'_>, column: usize, whose: impl Fn() -> String
 pub(crate) fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
+
+/// A text that should have been JSON.
+pub(crate) fn not_json(what: &str, text: &str) -> Error {
+    Error::invalid(what, text)
+}

@@ -5,11 +5,13 @@
 
 mod api_tokens;
 mod ask;
+mod audit;
 mod blob_body;
 mod blob_read;
 mod blocking;
 mod buffers;
 mod cache;
+mod chores;
 mod delete;
 mod error;
 mod examine;
@@ -25,6 +27,7 @@ mod mount;
 mod policy;
 mod policy_admin;
 mod probe;
+mod pulls;
 mod push;
 mod read_only;
 mod receive;
@@ -42,6 +45,7 @@ mod words;
 pub use api_tokens::{
     API_TOKEN_PREFIX, ApiToken, MAX_TOKEN_LIFE_MS, MAX_TOKENS, MAX_TOKENS_OF_OWNER, NewToken, TokenRecord,
 };
+pub use audit::{AuditCheck, AuditExport, MAX_AUDIT_PAGE, SignAnchor};
 pub use blob_body::BlobBody;
 pub use blob_read::{BlobInfo, OpenBlob, Part};
 pub use cache::CachedManifest;
@@ -52,7 +56,10 @@ pub use health::Health;
 pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// Rows that answers show as the database has them.
-pub use mcr_metadata::{ManifestSummary, ReferrerRow, RepositorySummary, SummaryPage, TagChange, TagSummary};
+pub use mcr_metadata::{
+    AuditPage, AuditQuery, AuditRow, ManifestSummary, ReferrerRow, RepositorySummary, SummaryPage, TagChange,
+    TagSummary,
+};
 pub use policy::NameFilter;
 pub use policy_admin::{MAX_RULES, NewRule, RuleChange, RuleRecord};
 pub use probe::{IntegrityReport, MAX_LISTED_FINDINGS, ProbeRecord};

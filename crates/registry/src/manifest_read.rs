@@ -41,7 +41,7 @@ pub struct ServedManifest {
 }
 
 impl Registry {
-    /// Reads a manifest.
+    /// Reads a manifest. One that is fetched counts as a pull.
     ///
     /// # Errors
     /// [`Error::NameUnknown`], [`Error::ManifestUnknown`] (with the finding, if it is broken), inability.
@@ -68,6 +68,9 @@ impl Registry {
         let warning = self.judge_damage(&manifest, &key, reading)?;
         if by_digest && !manifest.referenced {
             self.promise_manifest(&key.0, &manifest).await?;
+        }
+        if reading == Reading::Get {
+            self.note_pull(permit.identity(), &key.0, &manifest.digest);
         }
         Ok(ServedManifest { manifest, warning })
     }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api_tokens::ApiTokens;
 use crate::ask::Writes;
+use crate::audit::Signer;
 use crate::blocking::Blocking;
 use crate::buffers::Buffers;
 use crate::cache::Caches;
@@ -20,6 +21,7 @@ use crate::error::Error;
 use crate::locks::DigestLocks;
 use crate::logins::Ended;
 use crate::policy::InForce;
+use crate::pulls::Pulls;
 use crate::read_only::ReadOnly;
 use crate::record::Gap;
 use crate::sessions::Sessions;
@@ -59,6 +61,9 @@ pub(crate) struct Parts {
     pub(crate) ended: Ended,
     /// Events that the audit trail lacks.
     pub(crate) gap: Arc<Gap>,
+    pub(crate) pulls: Pulls,
+    /// Who signs where the audit trail is cut off.
+    pub(crate) signer: Signer,
     /// Refuse every write; an operator switches it while the server runs.
     pub(crate) read_only: ReadOnly,
     pub(crate) clock: Clock,
@@ -133,6 +138,7 @@ impl Registry {
         self.parts.volume.stop();
         self.parts.tasks.close();
         self.parts.tasks.wait().await;
+        self.flush_pulls(true).await;
     }
 
     /// Runs work that must finish although the client that asked for it may go.

@@ -45,6 +45,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// What of the built-in policy rules the configuration says.
     pub builtins: Builtins,
+    /// How long audit rows are kept; none keeps them all.
+    pub audit_keep: Option<Duration>,
     /// Refuse every write.
     pub read_only: bool,
     /// Whether the probe runs; where it does not, what it once found says nothing of how things are.
@@ -61,6 +63,7 @@ impl Default for Settings {
             upload_ttl: Duration::from_secs(7 * 24 * 3600),
             rules: Vec::new(),
             builtins: Builtins::everything(),
+            audit_keep: None,
             read_only: false,
             probed: true,
         }

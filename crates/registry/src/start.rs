@@ -11,12 +11,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::api_tokens::ApiTokens;
 use crate::ask::Writes;
+use crate::audit::Signer;
 use crate::blocking::{Blocking, MAX_BLOCKING, MAX_WALKING};
 use crate::buffers::Buffers;
 use crate::cache::Caches;
 use crate::logins::Ended;
 use crate::policy::InForce;
 use crate::policy_admin::{self, RuleRecord};
+use crate::pulls::Pulls;
 use crate::read_only::ReadOnly;
 use crate::registry::{Counters, Parts, Registry};
 use crate::sessions::Sessions;
@@ -125,6 +127,8 @@ impl Registry {
                 api_tokens: ApiTokens::new(metadata.api_tokens()?),
                 ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),
                 gap: Arc::default(),
+                pulls: Pulls::new(),
+                signer: Signer::default(),
                 metadata,
                 settings,
                 clock,
@@ -136,10 +140,12 @@ impl Registry {
         })
     }
 
-    /// Starts the watch over the volume and the expiry of uploads; needs a running runtime.
+    /// Starts the watch over the volume, the expiry of uploads, and what is done for the audit trail; needs a running
+    /// runtime.
     pub fn watch(&self) {
         self.parts.tasks.spawn(self.parts.volume.watch());
         self.parts.tasks.spawn(crate::expire::expire(self.clone()));
+        self.parts.tasks.spawn(crate::chores::chores(self.clone()));
     }
 }
 

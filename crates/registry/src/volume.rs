@@ -56,6 +56,11 @@ impl Volume {
         }
     }
 
+    /// The registry's id, which the marker must say.
+    pub(crate) fn registry_id(&self) -> &str {
+        &self.state.id
+    }
+
     /// Ends the loops that run beside the requests.
     pub(crate) fn stop(&self) {
         self.stop.cancel();

@@ -47,13 +47,13 @@ fn the_chain_is_what_the_contract_says() {
     .concat();
     assert_eq!(hash, Digest::sha256(text.as_bytes()).hex());
     assert_eq!(row(2).0, hash);
-    let check = bed.metadata.verify_audit().unwrap();
+    let check = bed.metadata.verify_audit(None).unwrap();
     assert_eq!((check.rows, check.head, check.broken_at), (2, Some(row(2).1), None));
 }
 
 #[test]
 fn an_empty_trail_has_no_head() {
-    let check = Bed::new().metadata.verify_audit().unwrap();
+    let check = Bed::new().metadata.verify_audit(None).unwrap();
     assert_eq!((check.rows, check.head, check.broken_at), (0, None, None));
 }
 
@@ -88,7 +88,7 @@ fn tampering_shows() {
             .execute_batch("DROP TRIGGER audit_is_append_only; DROP TRIGGER audit_goes_only_behind_an_anchor")
             .unwrap();
         connection.execute_batch(tamper).unwrap();
-        let check = bed.metadata.verify_audit().unwrap();
+        let check = bed.metadata.verify_audit(None).unwrap();
         assert_eq!(check.broken_at, Some(broken_at), "{tamper}");
     }
 }
