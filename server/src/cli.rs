@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use mcr_seams::{Clock, rfc3339};
 
-use crate::config::{LogFormat, Problems};
+use crate::config::{AuthMode, LogFormat, Problems};
 use crate::startup::{self, DevRequest, Startup};
 use crate::{check_config, dev, init};
 
@@ -40,7 +40,7 @@ enum Command {
     /// Show the effective configuration and check what it names
     #[command(after_help = CHECK_EXAMPLES)]
     CheckConfig(CheckConfig),
-    /// Write an annotated configuration, its directories and a certificate; run again it changes nothing
+    /// Write an annotated configuration, its directories, a certificate and the first admin; run again it changes nothing
     #[command(after_help = INIT_EXAMPLES)]
     Init(Init),
     /// Print completions for a shell
@@ -100,23 +100,55 @@ struct CheckConfig {
 }
 
 const INIT_EXAMPLES: &str = "Examples:
-  mcrsrv init --config /srv/mcr/mcr.toml
-  mcrsrv init --config /srv/mcr/mcr.toml --from-dev ./srv    keep what was pushed with --dev";
+  mcrsrv init --config /srv/mcr/mcr.toml                     a password file with the account admin; prints its password
+  mcrsrv init --config /srv/mcr/mcr.toml --admin ann         the same for ann
+  MCR_PASSWORD=... mcrsrv init --config /srv/mcr/mcr.toml    with a password of your own
+  mcrsrv init --config /srv/mcr/mcr.toml --auth mcias --mcias-url https://mcias.example:8443
+  mcrsrv init --config /srv/mcr/mcr.toml --from-dev ./srv    keep what was pushed with --dev; its admin gets a new password";
 
 #[derive(Debug, Args)]
 struct Init {
-    /// Where to write the configuration; data lies beside it
+    /// Where to write the configuration; data and the password file lie beside it
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Who may log in; this version knows none
-    #[arg(long, value_name = "MODE", value_parser = ["none", "htpasswd", "mcias"], default_value = "none")]
-    auth: String,
-    /// The first admin account; needs an --auth with accounts
+    /// Who may log in: accounts of a password file, of an identity service, or nobody (loopback only)
+    #[arg(long, value_name = "MODE", default_value = "htpasswd")]
+    auth: Auth,
+    /// The first admin account of the password file [default: admin]
     #[arg(long, value_name = "NAME")]
     admin: Option<String>,
+    /// With --auth mcias: where the identity service is
+    #[arg(long, value_name = "URL")]
+    mcias_url: Option<String>,
     /// Take over the data directory of `server --dev`
     #[arg(long, value_name = "DIR")]
     from_dev: Option<PathBuf>,
+}
+
+/// `--auth`
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Auth {
+    Htpasswd,
+    Mcias,
+    None,
+}
+
+/// The password of the first admin, where it is not to be drawn.
+const PASSWORD: &str = "MCR_PASSWORD";
+
+fn init_request(asked: Init) -> init::Request {
+    init::Request {
+        config: asked.config,
+        auth: match asked.auth {
+            Auth::Htpasswd => AuthMode::Htpasswd,
+            Auth::Mcias => AuthMode::Mcias,
+            Auth::None => AuthMode::None,
+        },
+        admin: asked.admin,
+        mcias_url: asked.mcias_url,
+        from_dev: asked.from_dev,
+        password: std::env::var(PASSWORD).ok(),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -182,12 +214,7 @@ fn dispatch(cli: Cli, serve: impl FnOnce(Startup) -> ExitCode) -> Result<ExitCod
             return Ok(serve(startup));
         }
         Command::CheckConfig(check) => check_config::run(check.config, check.json)?,
-        Command::Init(asked) => init::run(&init::Request {
-            config: asked.config,
-            auth: asked.auth,
-            admin: asked.admin,
-            from_dev: asked.from_dev,
-        })?,
+        Command::Init(asked) => init::run(&init_request(asked))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mcrsrv", &mut script);

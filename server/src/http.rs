@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod blobs;
 pub mod body;
+pub mod challenge;
 pub mod clients;
 pub mod connection;
 pub mod edge;
@@ -20,4 +21,5 @@ pub mod query;
 pub mod respond;
 pub mod service;
 pub mod stall;
+pub mod token;
 pub mod uploads;

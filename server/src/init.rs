@@ -1,4 +1,7 @@
-//! `init`: a configuration that serves at once, its directories and certificate; never anything over what is there already.
+//! `init`: a configuration that serves at once, its directories, certificate and first admin; never anything over what is
+//! there already.
+
+mod account;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +11,7 @@ use mcr_seams::Clock;
 
 use crate::cli::{Failure, print};
 use crate::config::reference::{Chosen, annotated};
-use crate::config::{self, Environment, Sources};
+use crate::config::{self, AuthMode, Environment, Sources};
 use crate::dev::{self, Layout};
 use crate::files;
 use crate::lock::DataLock;
@@ -16,24 +19,40 @@ use crate::ready::shell_word;
 use crate::tls;
 
 /// What `init` was asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// `--config`
     pub config: PathBuf,
     /// `--auth`
-    pub auth: String,
+    pub auth: AuthMode,
     /// `--admin`
     pub admin: Option<String>,
+    /// `--mcias-url`
+    pub mcias_url: Option<String>,
     /// `--from-dev`
     pub from_dev: Option<PathBuf>,
+    /// The admin's password, where it is not to be drawn.
+    pub password: Option<String>,
 }
+
+/// Without the password: what is printed for debugging ends in logs.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("config", &self.config).field("auth", &self.auth).finish_non_exhaustive()
+    }
+}
+
+/// The admin's name where none is given.
+const ADMIN: &str = "admin";
+/// An identity service that stands for the real one until somebody writes it; such a name leads nowhere (RFC 2606).
+const MCIAS_URL: &str = "https://mcias.example:8443";
 
 /// Writes what is missing and prints the next command.
 ///
 /// # Errors
 /// What cannot be done, exit code 1; then no configuration was written.
 pub fn run(request: &Request) -> Result<(), Failure> {
-    refuse_accounts(request)?;
+    refuse_nonsense(request)?;
     let there = files::exists(&request.config).map_err(|error| cannot(&request.config, &error))?;
     if there {
         config::load(Sources::of_files(vec![request.config.clone()], Environment::default()))?;
@@ -49,19 +68,20 @@ fn say(line: &str) -> Result<(), Failure> {
     print(format!("{line}\n").as_bytes())
 }
 
-fn refuse_accounts(request: &Request) -> Result<(), Failure> {
-    if request.auth != "none" {
-        return Err(Failure::refused(format!(
-            "--auth {} needs access control, which this version does not have yet; use --auth none (loopback only), or run a newer version",
-            request.auth
-        )));
-    }
-    if request.admin.is_some() {
-        return Err(Failure::refused(
-            "--admin needs accounts, which this version does not have yet; leave it out: with --auth none whoever reaches the loopback address may do everything",
-        ));
-    }
-    Ok(())
+fn refuse_nonsense(request: &Request) -> Result<(), Failure> {
+    let refused = match request.auth {
+        AuthMode::None if request.admin.is_some() => {
+            "--admin needs accounts, which --auth none has not: whoever reaches the loopback address may do everything; leave one of both out"
+        }
+        AuthMode::Mcias if request.admin.is_some() => {
+            "--admin names an account of the password file; with --auth mcias administrators are those to whom the identity service gives the role admin; leave --admin out"
+        }
+        AuthMode::None | AuthMode::Htpasswd if request.mcias_url.is_some() => {
+            "--mcias-url is for --auth mcias; say that, or leave it out"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::refused(refused))
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Failure {
@@ -75,19 +95,32 @@ fn write(request: &Request) -> Result<(), Failure> {
         Some(data) => taken_over(data)?,
         None => fresh(&home),
     };
+    let passwords = home.join(account::FILE);
+    let text = text(request, &layout, &passwords)?;
     for directory in [&home, &layout.data, &layout.layers, &layout.uploads] {
         files::create_private_dir(directory).map_err(|error| cannot(directory, &error))?;
     }
-    let text = text(&layout)?;
     if request.from_dev.is_none() {
         make_database(&layout)?;
     }
     let made = make_certificate(&layout)?;
+    if request.auth == AuthMode::Htpasswd {
+        let name = request.admin.as_deref().unwrap_or(ADMIN);
+        if let Some(password) = account::make(&passwords, name, request.password.as_deref())? {
+            say(&format!("user: {name} password: {password} (shown this once)"))?;
+        }
+    }
     // Last, so that a configuration that is there is complete.
     let written =
         files::write_new(&request.config, text.as_bytes(), 0o640).map_err(|error| cannot(&request.config, &error))?;
     if written {
         say(&format!("wrote {}; data in {}", request.config.display(), layout.data.display()))?;
+        if request.auth == AuthMode::Mcias && request.mcias_url.is_none() {
+            let file = request.config.display();
+            say(&format!(
+                "write your identity service into {file}: [mcias] server_url, and ca_cert if its authority is your own"
+            ))?;
+        }
         if made {
             let cert = layout.cert.display();
             say(&format!(
@@ -141,21 +174,36 @@ fn taken_over(data: &Path) -> Result<Layout, Failure> {
     }
 }
 
-fn text(layout: &Layout) -> Result<String, Failure> {
+fn text(request: &Request, layout: &Layout, passwords: &Path) -> Result<String, Failure> {
     let path = |path: &Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| {
             Failure::refused(format!("{}: a configuration can name only UTF-8 paths; use another", path.display()))
         })
     };
-    let chosen: Vec<Chosen<'_>> = vec![
+    let mut chosen: Vec<Chosen<'_>> = vec![
         ("server.listen_addr", dev::LISTEN.to_owned()),
         ("server.tls_cert", path(&layout.cert)?),
         ("server.tls_key", path(&layout.key)?),
         ("database.path", path(&layout.database)?),
         ("storage.layers_path", path(&layout.layers)?),
         ("storage.uploads_path", path(&layout.uploads)?),
-        ("auth.mode", "none".to_owned()),
     ];
+    match request.auth {
+        AuthMode::None => chosen.push(("auth.mode", "none".to_owned())),
+        AuthMode::Htpasswd => chosen.extend([
+            ("auth.mode", "htpasswd".to_owned()),
+            ("auth.htpasswd_file", path(passwords)?),
+            ("auth.admins", account::checked(request.admin.as_deref().unwrap_or(ADMIN))?.to_owned()),
+        ]),
+        AuthMode::Mcias => {
+            let url = request.mcias_url.clone().unwrap_or_else(|| MCIAS_URL.to_owned());
+            if !config::value::is_https_url(&url) {
+                let message = format!("--mcias-url {url}: expected an https URL such as {MCIAS_URL}");
+                return Err(Failure::refused(message));
+            }
+            chosen.extend([("auth.mode", "mcias".to_owned()), ("mcias.server_url", url)]);
+        }
+    }
     let opening = "Configuration of mcrsrv. Commented keys show their default.\nCheck a change with: mcrsrv check-config --config FILE";
     Ok(annotated(opening, &chosen))
 }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod files;
+pub mod gate;
 pub mod http;
 pub mod init;
 pub mod lock;

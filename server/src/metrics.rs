@@ -10,6 +10,9 @@ use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, HistogramOpts, HistogramVec, Opts, TextEncoder};
 
 use crate::http::body::OutBody;
+use crate::http::edge::Edge;
+
+mod access;
 
 /// Bounds of the latency histogram, in seconds.
 const BOUNDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
@@ -60,10 +63,11 @@ impl Metrics {
     }
 
     /// Everything, what the probe has to show included, in the text format of Prometheus.
-    pub async fn render(&self, registry: &Registry, probe: Vec<MetricFamily>) -> String {
+    pub async fn render(&self, edge: &Edge) -> String {
         let mut families = self.registry.gather();
-        families.extend(probe);
-        families.extend(registry_families(registry).await);
+        families.extend(edge.probe.gather());
+        families.extend(registry_families(&edge.registry).await);
+        families.extend(access::families(edge));
         families.extend(process_families());
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&families, &mut text) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcr_access::{CheckPassword, Gate};
+use mcr_authentication::Gate;
 use mcr_registry::{Paths, Registry, Rule, Settings};
 use mcr_seams::{Clock, random_hex};
 use tokio::net::TcpListener;
@@ -13,8 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, BrokenIndex, Commit, Config, IntegrityRule, VerifyOnRead};
-use crate::dev::DevAdmin;
+use crate::config::{self, BrokenIndex, Change, Commit, Config, IntegrityRule, Live, VerifyOnRead};
 use crate::http::clients::Clients;
 use crate::http::connection::Limits;
 use crate::http::edge::Edge;
@@ -22,8 +21,8 @@ use crate::http::listener::{Listening, accept, bind};
 use crate::metrics::Metrics;
 use crate::probe::{Credential, Probe, Runner, Target};
 use crate::ready::Bound;
-use crate::startup::{Access, Startup};
-use crate::{process, tls};
+use crate::startup::Startup;
+use crate::{gate, process, tls};
 
 /// Threads that may block, at most.
 const BLOCKING_THREADS: usize = 96;
@@ -62,25 +61,15 @@ async fn serve(startup: Startup) -> Result<(), String> {
     let probe = Arc::new(Probe::new(&config.probe, Clock::system())?);
     probe.restore(&registry).await;
     let credential = Arc::new(Credential::draw().map_err(|error| no_random(&error))?);
-    let edge = Arc::new(edge(&startup, registry.clone(), Arc::clone(&probe), Arc::clone(&credential))?);
+    let gate = open_gate(&startup, &registry, &credential).await?;
+    let edge = Arc::new(edge(&startup, registry.clone(), gate, Arc::clone(&probe))?);
     let listening = Listening {
         edge: Arc::clone(&edge),
         tls: startup.tls.as_ref().map(|t| Arc::clone(&t.config)),
         limits: limits(config),
     };
     let mut stop = Signals::listen()?;
-    let watches = TaskTracker::new();
-    if let Some(tls) = &startup.tls {
-        let (reloader, stopping) = (Arc::clone(&tls.reloader), edge.stopping.clone());
-        watches.spawn(async move { stopping.run_until_cancelled(tls::watch(reloader)).await });
-    }
-    let (live, stopping, toggled) = (Arc::clone(&startup.live), edge.stopping.clone(), registry.clone());
-    toggled.set_read_only(live.read_only());
-    watches.spawn(async move {
-        let state = Arc::clone(&live);
-        let watch = config::watch(live, move |_| toggled.set_read_only(state.read_only()));
-        stopping.run_until_cancelled(watch).await
-    });
+    watch(&startup, &edge);
     let accepting = listeners.accept(&listening);
     let target = Target { address: bound.http, certificate: startup.tls.as_ref().map(|t| Arc::clone(&t.reloader)) };
     // Among what shutdown waits for: a run that is cut off is written down as that.
@@ -94,6 +83,37 @@ async fn serve(startup: Startup) -> Result<(), String> {
     edge.stopping.cancel();
     shut_down(&edge, registry, accepting, config.server.shutdown_timeout).await;
     Ok(())
+}
+
+/// Takes over what changes while the server runs, until it stops: certificate, configuration, accounts, keys.
+fn watch(startup: &Startup, edge: &Arc<Edge>) {
+    let watches = TaskTracker::new();
+    let stopping = || edge.stopping.clone();
+    if let Some(tls) = &startup.tls {
+        let (reloader, stopping) = (Arc::clone(&tls.reloader), stopping());
+        watches.spawn(async move { stopping.run_until_cancelled(tls::watch(reloader)).await });
+    }
+    watches.spawn(edge.gate.clone().watch(stopping()));
+    let (live, registry, stopping) = (Arc::clone(&startup.live), edge.registry.clone(), stopping());
+    registry.set_read_only(live.read_only());
+    watches.spawn(async move {
+        let state = Arc::clone(&live);
+        let watch = config::watch(live, move |changes| changed(&registry, &state, &changes));
+        stopping.run_until_cancelled(watch).await
+    });
+}
+
+/// Puts a changed configuration in force as far as the registry has to know, and tells the audit trail.
+fn changed(registry: &Registry, live: &Live, changes: &[Change]) {
+    let has = |key: &str| changes.iter().any(|change| change.key == key);
+    if has("server.read_only") {
+        registry.set_read_only(live.read_only());
+    }
+    if has("policy.user_default") {
+        registry.set_builtins(mcr_access::Builtins { user_default: live.user_default() });
+    }
+    let keys: Vec<String> = changes.iter().map(|change| change.key.to_owned()).collect();
+    registry.record_config_reloaded(&keys);
 }
 
 async fn open(config: &Config) -> Result<Registry, String> {
@@ -126,6 +146,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         upload_ttl: config.storage.upload_ttl,
         rules: integrity.rules.iter().map(rule).collect::<Result<_, _>>()?,
         builtins: mcr_access::Builtins { user_default: config.policy.user_default.clone() },
+        audit_keep: (!config.audit.keep.is_zero()).then_some(config.audit.keep),
         read_only: config.server.read_only,
         probed: config.probe.schedule.is_some(),
     })
@@ -149,19 +170,23 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn edge(startup: &Startup, registry: Registry, probe: Arc<Probe>, credential: Arc<Credential>) -> Result<Edge, String> {
-    let gate = match &startup.access {
-        Access::Anonymous => Gate::open(),
-        Access::DevAdmin(admin) => Gate::admin(Arc::new(Password(admin.clone()))),
-    };
+async fn open_gate(startup: &Startup, registry: &Registry, credential: &Arc<Credential>) -> Result<Gate, String> {
+    let (config, access, registry) = (startup.config.clone(), startup.access.clone(), registry.clone());
+    let opened = tokio::task::spawn_blocking(move || gate::open(&config, &access, registry)).await;
+    let gate = opened.map_err(|error| error.to_string())??;
+    Ok(gate.with_probe(Arc::clone(credential) as _))
+}
+
+fn edge(startup: &Startup, registry: Registry, gate: Gate, probe: Arc<Probe>) -> Result<Edge, String> {
     Ok(Edge {
         registry,
-        gate: gate.with_probe(credential),
+        gate,
         probe,
         live: Arc::clone(&startup.live),
         clients: Clients::new(),
         proxy_protocol: startup.config.server.proxy_protocol,
         behind_tls_proxy: startup.config.server.behind_tls_proxy,
+        certificate: startup.tls.as_ref().map(|tls| Arc::clone(&tls.reloader)),
         metrics: Metrics::new().map_err(|error| error.to_string())?,
         read_timeout: limits(&startup.config).head,
         metrics_here: startup.config.metrics.listen_addr.is_none(),
@@ -173,14 +198,6 @@ fn edge(startup: &Startup, registry: Registry, probe: Arc<Probe>, credential: Ar
 
 fn no_random(error: &std::io::Error) -> String {
     format!("no random bytes to be had: {error}")
-}
-
-struct Password(DevAdmin);
-
-impl CheckPassword for Password {
-    fn check(&self, username: &str, password: &str) -> bool {
-        self.0.verify(username, password)
-    }
 }
 
 /// The listening sockets of one server.

@@ -46,8 +46,10 @@ pub struct Tls {
 pub enum Access {
     /// Everybody, as admin.
     Anonymous,
-    /// The account of `--dev`, by HTTP Basic.
+    /// The account of `--dev`.
     DevAdmin(DevAdmin),
+    /// Whom `[auth]` says.
+    Configured,
 }
 
 /// What `--dev` was asked for.
@@ -71,12 +73,9 @@ pub fn with_files(files: Vec<PathBuf>, log_format: Option<LogFormat>) -> Result<
     let (config, live) = begin(loaded, log_format)?;
     refuse_network_filesystem(&config)?;
     let lock = take_directories(&config)?;
-    if config.auth.mode != config::AuthMode::None {
-        return Err(Failure::refused("[auth] mode: logins are not wired yet"));
-    }
     let tls = open_tls(&config)?;
     let ready = Ready { plain_http: config.server.plain_http, dev: None };
-    Ok(Startup { config, live, tls, access: Access::Anonymous, ready, lock })
+    Ok(Startup { config, live, tls, access: Access::Configured, ready, lock })
 }
 
 /// Prepares a development registry.

@@ -82,6 +82,13 @@ impl Live {
         Arc::clone(&self.names.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What people may do by the built-in rule −2, as it is configured now.
+    #[must_use]
+    pub fn user_default(&self) -> Vec<mcr_access::Kind> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.loaded.config.policy.user_default.clone()
+    }
+
     /// Whether a file is not what it was when it was last read.
     #[must_use]
     pub fn has_changed(&self) -> bool {

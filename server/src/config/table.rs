@@ -232,7 +232,7 @@ pub static KEYS: &[Key] = &[
         .such_as("env:restricted"),
     key("policy.user_default", Kind::Actions, Derived("`[\"pull\", \"push\", \"delete\", \"catalog\"]` with mode mcias, `[\"pull\", \"catalog\"]` with mode htpasswd"),
         "What people who are neither administrators nor guests may do in every repository, unless a policy rule denies it: built-in rule -2. `[]` for nothing.")
-        .such_as("pull, catalog"),
+        .such_as("pull, catalog").live(),
     key("integrity.verify_on_read", Kind::Choice(&["off", "stale", "always"]), Value("stale"),
         "Whether a full GET of a blob hashes it while sending: never, when its last hash is older than `fresh_for`, or always."),
     key("integrity.fresh_for", ANY, Value("1h"),

@@ -141,6 +141,12 @@ fn flag(raw: &Raw) -> Option<bool> {
     }
 }
 
+/// Whether a text is what [`Kind::HttpsUrl`] takes.
+#[must_use]
+pub fn is_https_url(text: &str) -> bool {
+    lists::https_url(&Raw::Text(text.to_owned())).is_some()
+}
+
 /// Reads `IP:PORT`, or `:PORT` for all addresses.
 #[must_use]
 pub fn address(text: &str) -> Option<SocketAddr> {

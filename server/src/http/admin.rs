@@ -45,6 +45,6 @@ pub async fn ready(edge: &Edge) -> Answer {
 
 /// `/metrics` in the text format of Prometheus.
 pub async fn metrics(edge: &Edge) -> Answer {
-    let text = edge.metrics.render(&edge.registry, edge.probe.gather()).await;
+    let text = edge.metrics.render(edge).await;
     full(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Bytes::from(text))
 }

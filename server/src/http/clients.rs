@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mcr_authentication::Peer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::peer::Caller;
 
 /// Connections of one client at once. Clients use up to six each (`clients.md` section 5); a whole site may come from
 /// one address.
@@ -74,11 +73,9 @@ impl Clients {
 
     /// The place of whoever a connection or a request is from; none for those who are not counted.
     #[must_use]
-    pub fn of(self: &Arc<Self>, caller: Caller) -> Option<Client> {
-        if caller.is_shared || caller.address.is_loopback() {
-            return None;
-        }
-        let key = key(caller.address);
+    pub fn of(self: &Arc<Self>, peer: &Peer) -> Option<Client> {
+        let address = peer.address.filter(|address| !peer.is_shared && !address.is_loopback())?;
+        let key = key(address);
         let mut part = self.part(&key)?.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = part.entry(key).or_insert_with(|| {
             Arc::new(Entry {
@@ -118,6 +115,9 @@ impl Client {
     /// # Errors
     /// [`TooMany`] after half a minute.
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit, TooMany> {
+        if let Ok(place) = Arc::clone(&self.entry.requests).try_acquire_owned() {
+            return Ok(place);
+        }
         let requests = Arc::clone(&self.entry.requests);
         match tokio::time::timeout(IN_LINE, requests.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
@@ -152,8 +152,8 @@ fn key(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn caller(address: &str) -> Caller {
-        Caller { address: address.parse().unwrap(), is_shared: false }
+    fn peer(address: &str) -> Peer {
+        Peer { address: address.parse().ok(), is_shared: false }
     }
 
     fn held(clients: &Clients) -> usize {
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn one_client_takes_nothing_from_another() {
         let clients = Clients::with(2, 1);
-        let (one, other) = (clients.of(caller("192.0.2.1")).unwrap(), clients.of(caller("192.0.2.2")).unwrap());
+        let (one, other) = (clients.of(&peer("192.0.2.1")).unwrap(), clients.of(&peer("192.0.2.2")).unwrap());
         let places = [one.connect(), one.connect()];
         assert!(places.iter().all(Result::is_ok));
-        let again = clients.of(caller("192.0.2.1")).unwrap();
+        let again = clients.of(&peer("192.0.2.1")).unwrap();
         assert!(again.connect().is_err() && other.connect().is_ok());
         assert_eq!(clients.refused(), (1, 0));
         drop(places);
@@ -184,14 +184,14 @@ mod tests {
     #[test]
     fn loopback_and_nameless_proxies_are_not_counted() {
         let clients = Clients::new();
-        assert!(clients.of(caller("127.0.0.1")).is_none() && clients.of(caller("::1")).is_none());
-        assert!(clients.of(Caller { is_shared: true, ..caller("10.0.0.1") }).is_none());
+        assert!(clients.of(&peer("127.0.0.1")).is_none() && clients.of(&peer("::1")).is_none());
+        assert!(clients.of(&Peer { is_shared: true, ..peer("10.0.0.1") }).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_too_many_waits_in_line() {
         let clients = Clients::with(1, 1);
-        let client = clients.of(caller("192.0.2.1")).unwrap();
+        let client = clients.of(&peer("192.0.2.1")).unwrap();
         let first = client.enter().await.unwrap();
         let waiting = client.enter();
         tokio::pin!(waiting);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcr_access::Gate;
+use mcr_authentication::Gate;
 use mcr_registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,6 +12,7 @@ use super::clients::Clients;
 use crate::config::{Live, ProxyProtocol};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
+use crate::tls::Reloader;
 
 /// The edge of one server.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Edge {
     pub clients: Arc<Clients>,
     /// Whether connections begin with a PROXY protocol header.
     pub proxy_protocol: ProxyProtocol,
+    /// The certificate that is served.
+    pub certificate: Option<Arc<Reloader>>,
     /// Whether a proxy in front ends TLS.
     pub behind_tls_proxy: bool,
     /// Figures.

@@ -13,6 +13,8 @@ pub enum Endpoint {
     VersionRedirect,
     /// `/v2/`
     Version,
+    /// `/v2/token`
+    Token,
     /// `/v2/_catalog`
     Catalog,
     /// `/v2/<name>/tags/list`
@@ -62,6 +64,7 @@ impl Endpoint {
         match path.as_str() {
             "/v2/" => return Ok(Self::Version),
             "/v2" => return Ok(Self::VersionRedirect),
+            "/v2/token" => return Ok(Self::Token),
             "/v2/_catalog" => return Ok(Self::Catalog),
             "/v1/health" => return Ok(Self::Health),
             "/v1/integrity" => return Ok(Self::Integrity),
@@ -102,6 +105,7 @@ impl Endpoint {
     pub fn route(&self) -> &'static str {
         match self {
             Self::VersionRedirect | Self::Version => "version",
+            Self::Token => "token",
             Self::Catalog => "catalog",
             Self::Tags(_) => "tags",
             Self::Manifest(..) | Self::ManifestBadTag(..) => "manifest",
@@ -124,6 +128,7 @@ impl Endpoint {
             Self::Manifest(..) | Self::ManifestBadTag(..) => "GET, HEAD, PUT, DELETE",
             Self::Blob(..) => "GET, HEAD, DELETE",
             Self::Uploads(_) => "POST",
+            Self::Token => "GET, POST",
             Self::Upload(..) => "GET, PATCH, PUT, DELETE",
             _ => "GET, HEAD",
         }

@@ -70,6 +70,12 @@ pub fn too_many(message: &str, retry_after: u32) -> Answer {
     retry_later(oci_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, message), retry_after)
 }
 
+/// The answer while something we depend on is away: 503 and when to come again.
+#[must_use]
+pub fn unavailable(message: &str, retry_after: u32) -> Answer {
+    retry_later(oci_error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message), retry_after)
+}
+
 /// The answer to a path that is no endpoint.
 #[must_use]
 pub fn bad_path(bad: &BadPath) -> Answer {

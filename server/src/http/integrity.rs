@@ -46,11 +46,16 @@ pub async fn report(context: &Context<'_>, head: bool) -> Result<Answer, Answer>
 pub fn in_its_form(other: &Answer) -> Answer {
     let reason = match other.status() {
         StatusCode::UNAUTHORIZED => "authentication required: log in as an account that may list repositories",
-        _ => "this account may not list repositories",
+        StatusCode::FORBIDDEN => "this account may not list repositories",
+        StatusCode::TOO_MANY_REQUESTS => "too many failed logins; wait before the next try",
+        StatusCode::SERVICE_UNAVAILABLE => "logins cannot be checked now; try again",
+        _ => "the request is not in good form",
     };
     let mut answer = json_answer(other.status(), &json!({ "error": reason }));
-    if let Some(challenge) = other.headers().get(WWW_AUTHENTICATE) {
-        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
+    for name in [WWW_AUTHENTICATE, RETRY_AFTER] {
+        if let Some(value) = other.headers().get(&name) {
+            answer.headers_mut().insert(name, value.clone());
+        }
     }
     answer
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcr_authentication::Peer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -14,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::clients::Client;
 use super::connection::{Limits, Protocol, serve};
 use super::edge::Edge;
-use super::peer::{Caller, Link};
+use super::peer::Link;
 use super::proxy_protocol::{self, Said};
 use crate::config::Names;
 
@@ -105,7 +106,7 @@ pub async fn arrive(listening: &Listening, mut stream: TcpStream, peer: SocketAd
     let client = if link.is_trusted() {
         None
     } else {
-        listening.edge.clients.of(Caller { address: link.address, is_shared: link.is_shared })
+        listening.edge.clients.of(&Peer { address: Some(link.address), is_shared: link.is_shared })
     };
     let Ok(place) = client.as_ref().map(Client::connect).transpose() else {
         tracing::debug!(client = %link.address, "a connection too many of one client was closed");

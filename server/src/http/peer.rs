@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, VIA};
+use mcr_authentication::Peer;
 
 use crate::config::Names;
 
@@ -31,15 +32,6 @@ pub struct Link {
     pub local: Option<SocketAddr>,
     /// The networks of trusted proxies, where the address is in one.
     pub(super) trusted: Option<Arc<Names>>,
-}
-
-/// Whom a request is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// The client's address as far as it can be known.
-    pub address: IpAddr,
-    /// It is the address of a proxy in front of several clients, none of which it named: no limit goes by it.
-    pub is_shared: bool,
 }
 
 impl Link {
@@ -71,12 +63,12 @@ impl Link {
 
     /// Whom a request with these headers is from.
     #[must_use]
-    pub fn caller(&self, headers: &HeaderMap) -> Caller {
+    pub fn peer(&self, headers: &HeaderMap) -> Peer {
         match &self.trusted {
-            None => Caller { address: self.address, is_shared: self.is_shared },
+            None => Peer { address: Some(self.address), is_shared: self.is_shared },
             Some(names) => match forwarded_for(names, headers) {
-                Some(address) => Caller { address, is_shared: false },
-                None => Caller { address: self.address, is_shared: true },
+                Some(address) => Peer { address: Some(address), is_shared: false },
+                None => Peer { address: Some(self.address), is_shared: true },
             },
         }
     }

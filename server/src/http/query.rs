@@ -15,6 +15,12 @@ pub struct Query {
 }
 
 impl Query {
+    /// Decodes a form, or a query of an endpoint whose clients write a space as `+` (WHATWG URL section 5).
+    #[must_use]
+    pub fn form(raw: &str) -> Self {
+        Self::parse(Some(&raw.replace('+', " ")))
+    }
+
     /// Decodes a raw query. What is not UTF-8 after decoding is left out.
     #[must_use]
     pub fn parse(raw: Option<&str>) -> Self {

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use mcr_access::{Action, Credentials, GlobalPermit, Identity, Permit, Refusal, Unauthenticated, is_allowed};
+use mcr_access::{Action, GlobalPermit, Identity, Permit, Refusal, VersionCheck, is_allowed};
+use mcr_authentication::{Denied, Peer};
 use mcr_oci::{ErrorCode, RepositoryName};
 
 use super::body::{InBody, OutBody};
+use super::challenge::{self, Ask, scope_of};
 use super::clients::{Client, TooMany};
 use super::edge::Edge;
 use super::endpoint::{BadPath, Endpoint};
-use super::peer::{Caller, Link};
+use super::peer::Link;
 use super::query::Query;
 use super::respond::{API_VERSION, Answer, REQUEST_ID, empty, full, oci_error, set};
-use super::{admin, blobs, error, integrity, lists, manifests, uploads};
+use super::{admin, blobs, error, integrity, lists, manifests, token, uploads};
 
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
@@ -34,9 +36,11 @@ pub struct Context<'a> {
     /// How its connection came.
     pub link: &'a Link,
     /// Where it is from.
-    pub caller: Caller,
+    pub peer: Peer,
     /// Who sends it.
     pub identity: Identity,
+    /// Where it goes.
+    pub endpoint: &'a Endpoint,
     /// Method, path, headers.
     pub head: http::request::Parts,
     /// Its parameters.
@@ -47,7 +51,7 @@ impl Context<'_> {
     /// A permit for `A` in a repository, or the refusal as an answer.
     ///
     /// # Errors
-    /// The 403, with action and repository.
+    /// The 403, with action and repository; the 401 to somebody whom a login may help.
     pub fn permit<A: Action>(&self, repository: &RepositoryName) -> Result<Permit<A>, Answer> {
         self.edge.registry.permit::<A>(&self.identity, repository).map_err(|refusal| self.refuse(&refusal))
     }
@@ -55,7 +59,7 @@ impl Context<'_> {
     /// A permit for `A`, an action without a place, or the refusal as an answer.
     ///
     /// # Errors
-    /// The 403, with the action.
+    /// As [`Context::permit`].
     pub fn permit_global<A: Action>(&self) -> Result<GlobalPermit<A>, Answer> {
         self.edge.registry.permit_global::<A>(&self.identity).map_err(|refusal| self.refuse(&refusal))
     }
@@ -66,11 +70,26 @@ impl Context<'_> {
         is_allowed(&self.edge.registry.policy(), &self.identity, A::KIND, Some(repository))
     }
 
-    /// The 403 of a refusal, which is logged with its rule.
+    /// The answer to a refusal, which is logged with its rule and recorded.
     #[must_use]
     pub fn refuse(&self, refusal: &Refusal) -> Answer {
-        tracing::info!(account = %refusal.account, action = refusal.action.as_str(), rule = refusal.reason.text(), "refused");
-        error::refused(refusal)
+        let (action, rule) = (refusal.action.as_str(), refusal.reason.text());
+        let repository = refusal.repository.as_ref().map(RepositoryName::as_str);
+        // Whoever sent nothing is asked to log in, as any client is at first: nobody was refused anything yet.
+        if sent_nothing(&self.identity) {
+            tracing::debug!(action, repository, rule, "asked to log in");
+        } else {
+            tracing::info!(account = %refusal.account, action, repository, rule, "refused");
+            self.edge.registry.record_denied(refusal, self.identity.address());
+        }
+        let scope = scope_of(self.endpoint, &self.head.method, self.head.uri.query());
+        self.ask().refused(&self.identity, refusal, scope.as_deref())
+    }
+
+    /// What a challenge to this request is made of.
+    #[must_use]
+    pub fn ask(&self) -> Ask<'_> {
+        Ask { edge: self.edge, link: self.link, head: &self.head }
     }
 
     /// A header as text, if it is ASCII.
@@ -89,14 +108,14 @@ pub async fn answer(edge: &Arc<Edge>, link: &Link, client: Option<&Client>, requ
     let route = endpoint.as_ref().map_or("other", Endpoint::route);
     let (method, path) = (head.method.clone(), head.uri.path_and_query().map(ToString::to_string));
     let body = InBody::new(incoming, edge.read_timeout, edge.tasks.clone());
-    let caller = link.caller(&head.headers);
-    let forwarded = if link.is_trusted() { edge.clients.of(caller) } else { None };
+    let peer = link.peer(&head.headers);
+    let forwarded = if link.is_trusted() { edge.clients.of(&peer) } else { None };
     let place = match forwarded.as_ref().or(client) {
         Some(client) => client.enter().await.map(Some),
         None => Ok(None),
     };
     let mut answer = match place {
-        Ok(_place) => handle(edge, (link, caller), head, body, endpoint).await,
+        Ok(_place) => handle(edge, (link, peer), head, body, endpoint).await,
         Err(TooMany) => error::too_many("this client has too many requests under way", BUSY_RETRY),
     };
     answer.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
@@ -107,7 +126,7 @@ pub async fn answer(edge: &Arc<Edge>, link: &Link, client: Option<&Client>, requ
     if !quiet || tracing::enabled!(tracing::Level::DEBUG) {
         let id = format!("{}-{number:x}", edge.id_prefix);
         set(&mut answer, REQUEST_ID, &id);
-        log(&id, &method, path.as_deref().unwrap_or("/"), status, elapsed, caller.address);
+        log(&id, &method, path.as_deref().unwrap_or("/"), status, elapsed, peer.address.unwrap_or(link.address));
     }
     answer
 }
@@ -127,29 +146,40 @@ fn log(id: &str, method: &Method, path: &str, status: StatusCode, elapsed: std::
 
 async fn handle(
     edge: &Arc<Edge>,
-    (link, caller): (&Link, Caller),
+    (link, peer): (&Link, Peer),
     head: http::request::Parts,
     body: InBody,
     endpoint: Result<Endpoint, BadPath>,
 ) -> Answer {
-    if let Ok(open) = &endpoint
-        && let Some(answer) = without_login(edge, link, &head, open).await
-    {
-        return answer;
+    match &endpoint {
+        Ok(Endpoint::Token) => return token::answer(edge, &peer, &head, body).await,
+        Ok(open) => {
+            if let Some(answer) = without_login(edge, link, &head, open).await {
+                return answer;
+            }
+        }
+        Err(_) => {}
     }
     // Who may not come in learns nothing of paths either.
-    let identity = match identify(edge, caller, &head) {
+    let identity = match identify(edge, &peer, &head).await {
         Ok(identity) => identity,
-        Err(answer) if matches!(endpoint, Ok(Endpoint::Integrity)) => return integrity::in_its_form(&answer),
-        Err(answer) => return answer,
+        Err(denied) => {
+            let scope = endpoint.as_ref().ok().and_then(|e| scope_of(e, &head.method, head.uri.query()));
+            let answer = Ask { edge, link, head: &head }.denied(&denied, scope.as_deref());
+            let is_api = matches!(endpoint, Ok(Endpoint::Integrity));
+            return if is_api { integrity::in_its_form(&answer) } else { answer };
+        }
     };
     let endpoint = match endpoint {
         Ok(endpoint) => endpoint,
+        Err(_) if edge.gate.needs_login() && sent_nothing(&identity) => {
+            return Ask { edge, link, head: &head }.denied(&Denied::Missing, None);
+        }
         Err(bad) => return error::bad_path(&bad),
     };
     let query = Query::parse(head.uri.query());
-    let context = Context { edge, link, caller, identity, head, query };
-    routed(&context, endpoint, body).await.unwrap_or_else(|answer| answer)
+    let context = Context { edge, link, peer, identity, endpoint: &endpoint, head, query };
+    routed(&context, body).await.unwrap_or_else(|answer| answer)
 }
 
 /// Health, liveness, readiness and figures, which need no account.
@@ -175,37 +205,24 @@ fn without_body(answer: Answer) -> Answer {
     Answer::from_parts(parts, OutBody::Empty)
 }
 
-fn identify(edge: &Edge, caller: Caller, head: &http::request::Parts) -> Result<Identity, Answer> {
-    let credentials = match head.headers.get(AUTHORIZATION) {
-        Some(value) => match Credentials::from_probe_bearer(value.as_bytes()) {
-            Some(probe) => Some(probe),
-            None => basic(edge, value.as_bytes())?,
-        },
-        None => None,
-    };
-    edge.gate.identify(credentials.as_ref(), Some(caller.address.to_string())).map_err(challenge)
+/// Whether somebody came without any credentials: nobody's token limits its holder.
+fn sent_nothing(identity: &Identity) -> bool {
+    challenge::is_nobody(identity) && identity.scope().is_none()
 }
 
-/// What a header that is not the probe's says. Where nobody needs to log in, what cannot be read says nothing: a
-/// client may have credentials left over.
-fn basic(edge: &Edge, header: &[u8]) -> Result<Option<Credentials>, Answer> {
-    match Credentials::from_basic(header) {
-        Ok(credentials) => Ok(Some(credentials)),
-        Err(_) if edge.gate.needs_login() => Err(challenge(Unauthenticated::Wrong)),
-        Err(_) => Ok(None),
+/// Who sends a request. Two `Authorization` headers are nobody's: each of two programs might believe another one.
+async fn identify(edge: &Edge, peer: &Peer, head: &http::request::Parts) -> Result<Identity, Denied> {
+    let mut sent = head.headers.get_all(AUTHORIZATION).iter();
+    match (sent.next(), sent.next()) {
+        (sent, None) => edge.gate.identify(sent.map(HeaderValue::as_bytes), peer).await,
+        (_, Some(_)) => Err(Denied::Wrong),
     }
 }
 
-fn challenge(why: Unauthenticated) -> Answer {
-    let mut answer = oci_error(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, &why.to_string());
-    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"mcr\", charset=\"UTF-8\""));
-    answer
-}
-
-async fn routed(context: &Context<'_>, endpoint: Endpoint, body: InBody) -> Result<Answer, Answer> {
+async fn routed(context: &Context<'_>, body: InBody) -> Result<Answer, Answer> {
     use Endpoint as E;
     let head = context.head.method == Method::HEAD;
-    match (context.head.method.as_str(), &endpoint) {
+    match (context.head.method.as_str(), context.endpoint) {
         ("GET" | "HEAD", E::VersionRedirect) => {
             let mut answer = empty(StatusCode::MOVED_PERMANENTLY);
             answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/v2/"));
@@ -233,11 +250,17 @@ async fn routed(context: &Context<'_>, endpoint: Endpoint, body: InBody) -> Resu
         ("PATCH", E::Upload(repository, id)) => uploads::patch(context, repository, id, body).await,
         ("PUT", E::Upload(repository, id)) => uploads::put(context, repository, id, body).await,
         ("DELETE", E::Upload(repository, id)) => uploads::cancel(context, repository, id).await,
-        _ => Ok(error::bad_method(&endpoint)),
+        (_, endpoint) => Ok(error::bad_method(endpoint)),
     }
 }
 
+/// Challenges whoever has sent nothing wherever logins exist, also where everybody may pull: clients that meet 200
+/// here never log in (`clients.md` section 1.2). A token of nobody's is something.
 fn version(context: &Context<'_>, head: bool) -> Result<Answer, Answer> {
+    if sent_nothing(&context.identity) && context.edge.gate.needs_login() {
+        return Err(context.ask().denied(&Denied::Missing, None));
+    }
+    let _permit = context.permit_global::<VersionCheck>()?;
     context.edge.registry.volume_present().map_err(|e| error::answer(&e))?;
     let answer = full(StatusCode::OK, "application/json", bytes::Bytes::from_static(b"{}"));
     Ok(if head { without_body(answer) } else { answer })

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use super::*;
 
 fn request(config: PathBuf) -> Request {
-    Request { config, auth: "none".to_owned(), admin: None, from_dev: None }
+    Request { config, auth: AuthMode::None, admin: None, mcias_url: None, from_dev: None, password: None }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -52,17 +52,87 @@ fn run_again_it_changes_nothing() {
     assert_eq!(files::read_text(&config, 99).unwrap(), "[serve]\n");
 }
 
+fn load(config: &Path) -> config::Config {
+    config::load(Sources::of_files(vec![config.to_owned()], Environment::default())).unwrap().config
+}
+
 #[test]
-fn accounts_are_refused_until_there_are_some() {
+fn a_password_file_has_the_first_admin() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("mcr.toml");
+    let password = Some("not a secret".to_owned());
+    let asked =
+        Request { auth: AuthMode::Htpasswd, admin: Some("ann".to_owned()), password, ..request(config.clone()) };
+    run(&asked).unwrap();
+    let file = dir.path().join("htpasswd");
+    assert_eq!(mode(&file), 0o600);
+    let before = files::read_text(&file, 999).unwrap();
+    let (name, hash) = before.trim_end().split_once(':').unwrap();
+    assert!(name == "ann" && bcrypt::verify("not a secret", hash).unwrap(), "{before}");
+    let loaded = load(&config);
+    assert_eq!((loaded.auth.mode, loaded.auth.admins.as_slice()), (AuthMode::Htpasswd, ["ann".to_owned()].as_slice()));
+    assert_eq!(loaded.auth.htpasswd_file, Some(file.clone()));
+    assert!(!format!("{asked:?}").contains("secret"));
+    run(&asked).unwrap();
+    assert_eq!(files::read_text(&file, 999).unwrap(), before, "run again it changes nothing");
+    // The configuration is gone, the accounts are not: they stay, and must have the admin.
+    rustix::fs::unlink(&config).unwrap();
+    run(&asked).unwrap();
+    assert_eq!(files::read_text(&file, 999).unwrap(), before);
+    rustix::fs::unlink(&config).unwrap();
+    let failure = run(&Request { admin: Some("bob".to_owned()), ..asked }).unwrap_err();
+    assert!(failure.lines[0].contains("has no account bob; add it with: htpasswd -B"), "{:?}", failure.lines);
+    assert!(!config.exists());
+}
+
+#[test]
+fn a_password_is_drawn_where_none_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("htpasswd");
+    let password = account::make(&file, "admin", None).unwrap().unwrap();
+    let text = files::read_text(&file, 999).unwrap();
+    let hash = text.trim_end().strip_prefix("admin:").unwrap();
+    assert!(password.len() == 40 && bcrypt::verify(&password, hash).unwrap());
+    assert_eq!(account::make(&file, "admin", None).unwrap(), None, "shown once");
+    for bad in ["", &"x".repeat(73)] {
+        assert!(account::make(&dir.path().join("other"), "admin", Some(bad)).is_err());
+    }
+    for bad in ["", "a:b", "a b", "*", "a\nb", "mcr-probe"] {
+        assert!(account::checked(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn an_identity_service_is_named_or_to_be_filled_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("mcr.toml");
+    let asked = Request { auth: AuthMode::Mcias, ..request(config.clone()) };
+    run(&asked).unwrap();
+    assert_eq!(load(&config).mcias.server_url.as_deref(), Some(MCIAS_URL));
+    run(&asked).unwrap();
+    let other = dir.path().join("other/mcr.toml");
+    let url = Some("https://id.example/x".to_owned());
+    run(&Request { mcias_url: url, config: other.clone(), ..asked.clone() }).unwrap();
+    assert_eq!(load(&other).mcias.server_url.as_deref(), Some("https://id.example/x"));
+    assert!(!dir.path().join("other/htpasswd").exists());
+    let plain = Some("http://id.example".to_owned());
+    let failure = run(&Request { mcias_url: plain, config: dir.path().join("x/y"), ..asked }).unwrap_err();
+    assert!(failure.lines[0].contains("expected an https URL"), "{:?}", failure.lines);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("new/mcr.toml");
-    for auth in ["htpasswd", "mcias"] {
-        let failure = run(&Request { auth: auth.to_owned(), ..request(config.clone()) }).unwrap_err();
-        assert_eq!(failure.code, 1);
-        assert!(failure.lines[0].contains("this version does not have yet"), "{:?}", failure.lines);
+    let ann = Some("ann".to_owned());
+    for (auth, admin, mcias_url, said) in [
+        (AuthMode::None, ann.clone(), None, "--admin needs accounts"),
+        (AuthMode::Mcias, ann, None, "the role admin"),
+        (AuthMode::Htpasswd, None, Some(MCIAS_URL.to_owned()), "--mcias-url is for --auth mcias"),
+    ] {
+        let failure = run(&Request { auth, admin, mcias_url, ..request(config.clone()) }).unwrap_err();
+        assert!(failure.code == 1 && failure.lines[0].contains(said), "{:?}", failure.lines);
     }
-    let failure = run(&Request { admin: Some("ann".to_owned()), ..request(config.clone()) }).unwrap_err();
-    assert!(failure.lines[0].starts_with("--admin needs accounts"), "{:?}", failure.lines);
     assert!(!dir.path().join("new").exists());
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use mcr_authentication::{Gate, GateSettings, Mode};
 use mcr_blobs::Disk;
 use mcr_metadata::{ProbedTag, TagState};
 use mcr_oci::{Finding, FindingKind};
@@ -127,7 +128,7 @@ fn dev_configuration() -> config::Loaded {
 }
 
 /// A listener over `registry` on loopback, where everybody is admin or nobody gets in.
-async fn listen(registry: &Registry, gate: mcr_access::Gate) -> (std::net::SocketAddr, Arc<Edge>) {
+async fn listen(registry: &Registry, gate: Gate) -> (std::net::SocketAddr, Arc<Edge>) {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let edge = Arc::new(Edge {
         registry: registry.clone(),
@@ -136,6 +137,7 @@ async fn listen(registry: &Registry, gate: mcr_access::Gate) -> (std::net::Socke
         clients: crate::http::clients::Clients::new(),
         proxy_protocol: config::ProxyProtocol::Off,
         behind_tls_proxy: false,
+        certificate: None,
         metrics: crate::metrics::Metrics::new().unwrap(),
         probe: Arc::new(configured(Some("0 0 1 1 *"))),
         read_timeout: Duration::from_secs(5),
@@ -166,7 +168,15 @@ async fn the_probes_account_reads_and_lists_at_every_gate_and_does_nothing_else(
     let dir = tempfile::tempdir().unwrap();
     let registry = open(dir.path());
     let nobody = Arc::new(Credential::draw().unwrap());
-    for gate in [mcr_access::Gate::open(), mcr_access::Gate::admin(nobody)] {
+    for mode in [Mode::Open, Mode::Dev(nobody)] {
+        let settings = GateSettings {
+            mode,
+            service: "mcr".to_owned(),
+            token_ttl: Duration::from_secs(60),
+            keys: dir.path().join("keys.json"),
+            clock: Clock::fixed(NOW_MS),
+        };
+        let gate = Gate::open(settings, registry.clone()).unwrap();
         let credential = Arc::new(Credential::draw().unwrap());
         let token = credential.token();
         let (address, edge) = listen(&registry, gate.with_probe(credential)).await;

@@ -22,8 +22,8 @@ fn headers(lines: &[&str]) -> HeaderMap {
 }
 
 fn caller(link: &Link, lines: &[&str]) -> (String, bool) {
-    let caller = link.caller(&headers(lines));
-    (caller.address.to_string(), caller.is_shared)
+    let peer = link.peer(&headers(lines));
+    (peer.address.unwrap().to_string(), peer.is_shared)
 }
 
 #[test]
