@@ -7,7 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod attacks;
 mod journey;
+mod outage;
 mod programs;
 mod proxies;
 mod standin;
