@@ -2,12 +2,14 @@
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests look at files behind the program's back"))]
 
+pub mod api;
 pub mod check_config;
 pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod files;
 pub mod gate;
+pub mod grpc;
 pub mod http;
 pub mod init;
 pub mod lock;

@@ -24,6 +24,8 @@ pub struct Metrics {
     requests: GenericCounterVec<AtomicU64>,
     seconds: HistogramVec,
     bytes: GenericCounterVec<AtomicU64>,
+    calls: GenericCounterVec<AtomicU64>,
+    call_seconds: HistogramVec,
 }
 
 impl Metrics {
@@ -46,10 +48,21 @@ impl Metrics {
             Opts::new("mcr_http_response_bytes_total", "Bytes of the bodies of answers begun."),
             &["route"],
         )?;
+        let calls = GenericCounterVec::new(
+            Opts::new("mcr_grpc_requests_total", "gRPC calls answered, by method and code."),
+            &["method", "code"],
+        )?;
+        let call_seconds = HistogramVec::new(
+            HistogramOpts::new("mcr_grpc_request_duration_seconds", "Time to the head of the answer.")
+                .buckets(BOUNDS.to_vec()),
+            &["method"],
+        )?;
+        registry.register(Box::new(calls.clone()))?;
+        registry.register(Box::new(call_seconds.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(bytes.clone()))?;
-        Ok(Self { registry, requests, seconds, bytes })
+        Ok(Self { registry, requests, seconds, bytes, calls, call_seconds })
     }
 
     /// Counts one answered request.
@@ -60,6 +73,12 @@ impl Metrics {
         if let Some(length) = body.size_hint().exact().filter(|n| *n > 0) {
             self.bytes.with_label_values(&[route]).inc_by(length);
         }
+    }
+
+    /// Counts one answered gRPC call.
+    pub fn call(&self, method: &'static str, code: &'static str, elapsed: Duration) {
+        self.calls.with_label_values(&[method, code]).inc();
+        self.call_seconds.with_label_values(&[method]).observe(elapsed.as_secs_f64());
     }
 
     /// Everything, what the probe has to show included, in the text format of Prometheus.

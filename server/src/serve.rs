@@ -234,23 +234,12 @@ impl Listeners {
         let accepting = TaskTracker::new();
         accepting.spawn(accept(self.http, listening.clone()));
         if let Some(grpc) = self.grpc {
-            accepting.spawn(hang_up(grpc, listening.edge.stopping.clone()));
+            accepting.spawn(crate::grpc::accept(grpc, listening.clone()));
         }
         if let Some(metrics) = self.metrics {
             accepting.spawn(crate::http::figures::accept(metrics, listening.clone()));
         }
         accepting
-    }
-}
-
-/// The gRPC services come with the admin API; until then the port is held and every connection
-/// closed at once, so that a client fails clearly instead of waiting.
-async fn hang_up(listener: TcpListener, stopping: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            accepted = listener.accept() => drop(accepted),
-        }
     }
 }
 

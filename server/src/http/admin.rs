@@ -15,14 +15,9 @@ pub fn alive() -> Answer {
 
 /// `/v1/health`: 200 `ok`, 200 `degraded` with reasons, 503 only if pulls fail.
 pub async fn health(edge: &Edge) -> Answer {
-    let health = edge.registry.health().await;
-    let (status, word) = match (health.failing.is_empty(), health.degraded.is_empty()) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
-        (true, false) => (StatusCode::OK, "degraded"),
-        (true, true) => return json_answer(StatusCode::OK, &json!({ "status": "ok" })),
-    };
-    let reasons: Vec<&String> = health.failing.iter().chain(&health.degraded).collect();
-    json_answer(status, &json!({ "status": word, "reasons": reasons }))
+    let health = crate::api::health::health(&edge.registry).await;
+    let status = if health.is_failing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    json_answer(status, &json!(health))
 }
 
 /// `/readyz`: 503 with the failing parts. A full disk or read-only state does not fail it: pulls go on.

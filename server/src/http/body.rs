@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use mcr_registry::{BlobBody, BodyLost};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// Bytes of an unread request body that are read and thrown away after an early answer, so that
@@ -26,6 +27,8 @@ pub enum OutBody {
     Full(Bytes),
     /// A blob on its way.
     Blob(BlobBody),
+    /// Bytes as somebody makes them, none at the end: where the end does not come, the connection is cut.
+    Pieces(mpsc::Receiver<Result<Option<Bytes>, mcr_registry::Error>>),
 }
 
 impl Body for OutBody {
@@ -42,6 +45,13 @@ impl Body for OutBody {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Blob(blob) => blob.poll_next(context).map(|chunk| chunk.map(|c| c.map(Frame::data))),
+            Self::Pieces(pieces) => pieces.poll_recv(context).map(|piece| {
+                let piece = piece.unwrap_or_else(|| Err(cut_off()));
+                if !matches!(&piece, Ok(Some(_))) {
+                    *this = Self::Empty;
+                }
+                piece.transpose().map(|piece| piece.map(Frame::data))
+            }),
         }
     }
 
@@ -54,8 +64,14 @@ impl Body for OutBody {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,
             Self::Blob(blob) => blob.remaining(),
+            Self::Pieces(_) => return SizeHint::default(),
         })
     }
+}
+
+/// Whoever made the pieces went away before the end.
+fn cut_off() -> mcr_registry::Error {
+    mcr_registry::Error::Unavailable { message: "the answer was cut off".to_owned(), retry_after: 5 }
 }
 
 /// The body of a request, with a limit on the silence between its bytes.

@@ -121,6 +121,17 @@ pub fn bad_host(bad: BadHost) -> Answer {
     oci_error(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, &bad.to_string())
 }
 
+/// What a challenge says of the credentials a request came with.
+#[must_use]
+pub fn fault_of(fault: crate::api::error::Fault, headers: &HeaderMap) -> Option<Fault> {
+    use crate::api::error::Fault as Of;
+    match fault {
+        Of::Missing => None,
+        Of::Wrong => has_bearer(headers).then_some(Fault::InvalidToken),
+        Of::Narrow => Some(Fault::InsufficientScope),
+    }
+}
+
 fn has_bearer(headers: &HeaderMap) -> bool {
     let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
     value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))

@@ -1,12 +1,13 @@
 //! One connection: its protocol, its limits and its graceful end; never a request's content.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -72,14 +73,32 @@ pub async fn serve<I>(edge: Arc<Edge>, io: I, from: (Link, Option<Client>), prot
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Arc::new(Activity::default());
     let peer = from.0.address;
-    let (shared, counted, from) = (Arc::clone(&edge), Arc::clone(&activity), Arc::new(from));
+    let (shared, from) = (Arc::clone(&edge), Arc::new(from));
+    let answer = move |request| {
+        let (edge, from) = (Arc::clone(&shared), Arc::clone(&from));
+        async move { service::answer(&edge, &from.0, from.1.as_ref(), request).await }
+    };
+    converse(&edge, io, peer, protocol, limits, answer).await;
+}
+
+/// The same for whatever `answer` answers.
+pub async fn converse<I, A, F, B>(edge: &Edge, io: I, peer: IpAddr, protocol: Protocol, limits: Limits, answer: A)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let activity = Arc::new(Activity::default());
+    let counted = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (edge, activity, from) = (Arc::clone(&shared), Arc::clone(&counted), Arc::clone(&from));
+        let (activity, answer) = (Arc::clone(&counted), answer(request));
         async move {
             activity.running.fetch_add(1, Ordering::Relaxed);
-            let answer = service::answer(&edge, &from.0, from.1.as_ref(), request).await;
+            let answer = answer.await;
             activity.running.fetch_sub(1, Ordering::Relaxed);
             activity.answered.fetch_add(1, Ordering::Relaxed);
             Ok::<_, Infallible>(answer)
@@ -92,7 +111,7 @@ where
             builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_headers(MAX_HEADERS);
             builder.max_buf_size(READ_BUFFER).max_header_size(MAX_HEAD).keep_alive(true).half_close(false);
             let connection = pin!(builder.serve_connection(io, service));
-            until_done(connection, http1::Connection::graceful_shutdown, &edge, &activity, limits.idle).await
+            until_done(connection, http1::Connection::graceful_shutdown, edge, &activity, limits.idle).await
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -100,7 +119,7 @@ where
             builder.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEADER_LIST);
             builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
             let connection = pin!(builder.serve_connection(io, service));
-            until_done(connection, http2::Connection::graceful_shutdown, &edge, &activity, limits.idle).await
+            until_done(connection, http2::Connection::graceful_shutdown, edge, &activity, limits.idle).await
         }
     };
     if let Err(error) = ended {

@@ -5,6 +5,8 @@
 use mcr_oci::{Digest, Reference, RepositoryName};
 
 use super::query::decode;
+use super::v1;
+use super::v1::path::AdminPath;
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +35,8 @@ pub enum Endpoint {
     Referrers(RepositoryName, Digest),
     /// `/v1/health`
     Health,
-    /// `/v1/integrity`
-    Integrity,
+    /// Everything else below `/v1/`, which answers in its own form also where nothing is.
+    Admin(Result<AdminPath, BadPath>),
     /// `/healthz`
     Alive,
     /// `/readyz`
@@ -67,11 +69,13 @@ impl Endpoint {
             "/v2/token" => return Ok(Self::Token),
             "/v2/_catalog" => return Ok(Self::Catalog),
             "/v1/health" => return Ok(Self::Health),
-            "/v1/integrity" => return Ok(Self::Integrity),
             "/healthz" => return Ok(Self::Alive),
             "/readyz" => return Ok(Self::Ready),
             "/metrics" => return Ok(Self::Metrics),
             _ => {}
+        }
+        if path.starts_with(v1::path::ROOT) {
+            return Ok(Self::Admin(AdminPath::parse(&path, false)));
         }
         let rest = path.strip_prefix("/v2/").ok_or(BadPath::NoSuchPath)?;
         Self::in_repository(rest)
@@ -114,7 +118,7 @@ impl Endpoint {
             Self::Upload(..) => "upload",
             Self::Referrers(..) => "referrers",
             Self::Health => "health",
-            Self::Integrity => "integrity",
+            Self::Admin(path) => path.as_ref().map_or("other", AdminPath::route),
             Self::Alive => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
@@ -129,6 +133,7 @@ impl Endpoint {
             Self::Blob(..) => "GET, HEAD, DELETE",
             Self::Uploads(_) => "POST",
             Self::Token => "GET, POST",
+            Self::Admin(Ok(path)) => path.allow(),
             Self::Upload(..) => "GET, PATCH, PUT, DELETE",
             _ => "GET, HEAD",
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::header::{AUTHORIZATION, HeaderValue, LOCATION};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use mcr_access::{Action, GlobalPermit, Identity, Permit, Refusal, VersionCheck, is_allowed};
@@ -20,7 +21,7 @@ use super::endpoint::{BadPath, Endpoint};
 use super::peer::Link;
 use super::query::Query;
 use super::respond::{API_VERSION, Answer, REQUEST_ID, empty, full, oci_error, set};
-use super::{admin, blobs, error, integrity, lists, manifests, token, uploads};
+use super::{admin, blobs, error, lists, manifests, token, uploads, v1};
 
 /// Numbers the requests of this process.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
@@ -106,7 +107,10 @@ pub async fn answer(edge: &Arc<Edge>, link: &Link, client: Option<&Client>, requ
     let (head, incoming) = request.into_parts();
     let endpoint = Endpoint::parse(head.uri.path());
     let route = endpoint.as_ref().map_or("other", Endpoint::route);
-    let (method, path) = (head.method.clone(), head.uri.path_and_query().map(ToString::to_string));
+    // A password does not belong into a query, and there it would be logged.
+    let shown =
+        if route == "token" { Some(head.uri.path()) } else { head.uri.path_and_query().map(PathAndQuery::as_str) };
+    let (method, path) = (head.method.clone(), shown.map(str::to_owned));
     let body = InBody::new(incoming, edge.read_timeout, edge.tasks.clone());
     let peer = link.peer(&head.headers);
     let forwarded = if link.is_trusted() { edge.clients.of(&peer) } else { None };
@@ -153,6 +157,7 @@ async fn handle(
 ) -> Answer {
     match &endpoint {
         Ok(Endpoint::Token) => return token::answer(edge, &peer, &head, body).await,
+        Ok(Endpoint::Admin(path)) => return v1::answer(edge, (link, peer), &head, body, path.clone()).await,
         Ok(open) => {
             if let Some(answer) = without_login(edge, link, &head, open).await {
                 return answer;
@@ -161,13 +166,11 @@ async fn handle(
         Err(_) => {}
     }
     // Who may not come in learns nothing of paths either.
-    let identity = match identify(edge, &peer, &head).await {
+    let identity = match identify(edge, &peer, &head.headers).await {
         Ok(identity) => identity,
         Err(denied) => {
             let scope = endpoint.as_ref().ok().and_then(|e| scope_of(e, &head.method, head.uri.query()));
-            let answer = Ask { edge, link, head: &head }.denied(&denied, scope.as_deref());
-            let is_api = matches!(endpoint, Ok(Endpoint::Integrity));
-            return if is_api { integrity::in_its_form(&answer) } else { answer };
+            return Ask { edge, link, head: &head }.denied(&denied, scope.as_deref());
         }
     };
     let endpoint = match endpoint {
@@ -211,8 +214,11 @@ fn sent_nothing(identity: &Identity) -> bool {
 }
 
 /// Who sends a request. Two `Authorization` headers are nobody's: each of two programs might believe another one.
-async fn identify(edge: &Edge, peer: &Peer, head: &http::request::Parts) -> Result<Identity, Denied> {
-    let mut sent = head.headers.get_all(AUTHORIZATION).iter();
+///
+/// # Errors
+/// [`Denied`].
+pub async fn identify(edge: &Edge, peer: &Peer, headers: &HeaderMap) -> Result<Identity, Denied> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
     match (sent.next(), sent.next()) {
         (sent, None) => edge.gate.identify(sent.map(HeaderValue::as_bytes), peer).await,
         (_, Some(_)) => Err(Denied::Wrong),
@@ -231,7 +237,6 @@ async fn routed(context: &Context<'_>, body: InBody) -> Result<Answer, Answer> {
         ("GET" | "HEAD", E::Version) => version(context, head),
         ("GET" | "HEAD", E::Catalog) => lists::catalog(context, head).await,
         ("GET" | "HEAD", E::Tags(repository)) => lists::tags(context, repository, head).await,
-        ("GET" | "HEAD", E::Integrity) => integrity::report(context, head).await,
         ("GET" | "HEAD", E::Referrers(repository, digest)) => lists::referrers(context, repository, digest, head).await,
         ("GET" | "HEAD", E::Manifest(repository, reference)) => {
             manifests::read(context, repository, reference, head).await

@@ -1,0 +1,55 @@
+//! The admin API as functions: one for each thing that can be asked, over whatever protocol; never a header, a status
+//! or a message of gRPC.
+//!
+//! Every function takes the [`Caller`] and a request, asks for the permit itself, and answers with a value that REST
+//! writes as JSON and gRPC converts.
+
+pub mod audit;
+pub mod caller;
+pub mod error;
+pub mod health;
+pub mod integrity;
+pub mod page;
+pub mod policy;
+pub mod read_only;
+pub mod repositories;
+pub mod session;
+pub mod time;
+pub mod tokens;
+pub mod verify;
+
+pub use caller::Caller;
+pub use error::ApiError;
+pub use page::Page;
+pub use time::Time;
+
+use mcr_oci::{RepositoryName, Tag};
+
+/// Characters of a value that a message repeats.
+const SHOWN: usize = 80;
+
+/// A value as messages repeat it: quoted, short, without control characters.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+/// A repository's name.
+///
+/// # Errors
+/// It is none.
+pub fn repository_name(text: &str) -> Result<RepositoryName, ApiError> {
+    RepositoryName::parse(text).map_err(|error| ApiError::Invalid(error.to_string()))
+}
+
+/// A tag.
+///
+/// # Errors
+/// It is none.
+pub fn tag_name(text: &str) -> Result<Tag, ApiError> {
+    Tag::parse(text).map_err(|error| ApiError::Invalid(error.to_string()))
+}
