@@ -23,6 +23,9 @@ const FORM: i64 = 1;
 /// The name that the registry's own deeds stand under.
 pub(crate) const SYSTEM: &str = "mcrsrv";
 
+/// The event that tells how many others could not be written.
+const GAP: &str = "audit_gap";
+
 /// One event for the audit trail, beside those that the writes record themselves.
 #[derive(Clone, Debug)]
 pub struct AuditEvent {
@@ -169,9 +172,10 @@ impl Write for Append {
         append_event(tx, &self.0)
     }
 
-    /// Logins go on where a disk is full; telling of every refused push could wear out what deletes need.
+    /// Logins go on where a disk is full; telling of every refused push, or every minute of what could not be told,
+    /// could wear out what deletes need.
     fn is_frugal(&self, _answer: &()) -> bool {
-        !repeats::is_counted(self.0.event)
+        !repeats::is_counted(self.0.event) && self.0.event != GAP
     }
 }
 

@@ -163,12 +163,12 @@ impl Walk {
         let mut seen = 0;
         while let Some(row) = rows.next()? {
             seen += 1;
-            self.look(Entry::from_row(row)?, &row.get::<_, String>(9)?, row.get(10)?);
+            self.look(&Entry::from_row(row)?, &row.get::<_, String>(9)?, row.get(10)?);
         }
         Ok(seen == AT_ONCE)
     }
 
-    fn look(&mut self, entry: Entry, stored: &str, hash: String) {
+    fn look(&mut self, entry: &Entry, stored: &str, hash: String) {
         let previous = self.previous.as_deref().unwrap_or_default();
         let whole = stored == previous && entry.hash(previous) == hash;
         self.check.rows += 1;

@@ -72,3 +72,6 @@ pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetai
 pub use settings::{BrokenIndex, Rule, Settings, VerifyOnRead};
 pub use start::{Paths, StartError};
 pub use upload::{StoredUpload, UploadStatus};
+
+#[cfg(test)]
+mod testing;

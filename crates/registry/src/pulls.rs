@@ -4,7 +4,7 @@
 //! written, is counted too: one `audit_gap` row tells how many as soon as writing works again.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcr_access::Identity;
@@ -72,9 +72,7 @@ impl Pulls {
     fn note(&self, identity: &Identity, repository: &RepositoryName, digest: &Digest, now_ms: i64) -> bool {
         let minute = now_ms.div_euclid(MINUTE_MS);
         let (account, address) = (identity.account(), identity.address());
-        let mut hasher = self.hasher.build_hasher();
-        (account, address, repository.as_str(), digest.as_str(), minute).hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one((account, address, repository.as_str(), digest.as_str(), minute));
         // The table's own places come from the low bits.
         let at = usize::try_from(hash >> 60).unwrap_or(0) % SHARDS;
         let Some(shard) = self.shards.get(at) else { return false };
