@@ -1,6 +1,7 @@
 //! The accounts that this program knows by itself: the password file as it is now, the one of `--dev`; never a token,
 //! a limit on guessing, or another service.
 
+use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -117,7 +118,8 @@ impl PasswordFile {
         let password = password.to_owned();
         let Some(entry) = snapshot.accounts.get(name) else {
             let cost = snapshot.accounts.cost_for_nobody(name_mark);
-            checks.run(move || drop(bcrypt::hash_with_salt(password, cost, [0x5a; 16]))).await?;
+            // Looked at, so that no compiler finds the work to be of no use.
+            checks.run(move || black_box(bcrypt::hash_with_salt(password, cost, [0x5a; 16])).is_ok()).await?;
             return Ok(None);
         };
         let hash = Arc::clone(&entry.hash);

@@ -68,7 +68,10 @@ impl Inner {
             let binding = Binding::Credential(token.to_owned());
             return Ok(Known { account: owner, scope: Some(found.scope), binding, is_password: false });
         }
-        self.tell_failed("an API token", peer, "unknown, revoked or expired API token");
+        // The part that is no secret, if it has the form.
+        let id = token.split('_').nth(1).filter(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+        let name = id.map_or_else(|| "API token".to_owned(), |id| format!("API token {id}"));
+        self.tell_failed(&name, peer, "unknown, revoked or expired API token");
         Err(Denied::Wrong)
     }
 
@@ -173,8 +176,12 @@ impl Inner {
                 known
             }
             None => {
-                let leave = self.throttle.leave(&Attempt { account: None, credential: mark, peer: *peer });
-                let leave = leave.map_err(|retry_after| self.throttled(retry_after))?;
+                let leave = match self.throttle.leave(&Attempt { account: None, credential: mark, peer: *peer }) {
+                    Ok(leave) => leave,
+                    // A client that keeps a token which was revoked is to log in again, not to wait.
+                    Err(_) if self.throttle.was_wrong(&mark) => return Err(Denied::Wrong),
+                    Err(retry_after) => return Err(self.throttled(retry_after)),
+                };
                 match validations.validate(token).await {
                     Ok(validated) => {
                         leave.right();

@@ -257,10 +257,13 @@ impl Inner {
             return if open { Ok(Caller::Known(self.nobody())) } else { Err(Denied::Wrong) };
         };
         if scheme.eq_ignore_ascii_case("bearer") {
-            if let Some(given) = Credentials::from_probe_bearer(format!("Bearer {value}").as_bytes()) {
+            let token = value.trim();
+            // Whatever begins so is the probe's or nobody's; it is shown to no one else.
+            if token.starts_with(PROBE_ACCOUNT) {
+                let given = Credentials::from_probe_bearer(header).ok_or(Denied::Wrong)?;
                 return self.probe(&given);
             }
-            return self.bearer(value.trim(), peer).await.map(Caller::Known);
+            return self.bearer(token, peer).await.map(Caller::Known);
         }
         match Credentials::from_basic(header) {
             Ok(given) if given.username == PROBE_ACCOUNT => self.probe(&given),

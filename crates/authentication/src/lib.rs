@@ -21,6 +21,11 @@ mod throttle;
 mod validations;
 mod watch;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use figures::Figures;
 pub use gate::{Gate, GateError};
 pub use htpasswd::{HtpasswdError, MAX_PASSWORD};

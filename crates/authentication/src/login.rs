@@ -99,14 +99,20 @@ impl Inner {
         }
     }
 
-    /// Checks a pair, if there may be another try. `anew` asks whatever is known.
+    /// Checks a pair, if there may be another try. `anew` asks whatever is known, and what comes of it is not for others.
     async fn admitted(&self, given: &Credentials, mark: Mark, peer: &Peer, anew: bool) -> Result<Known, Denied> {
         let attempt = Attempt { account: Some(&given.username), credential: mark, peer: *peer };
         let leave = self.throttle.leave(&attempt).map_err(|retry_after| self.throttled(retry_after))?;
+        let until = Instant::now() + GOOD_FOR;
         let outcome = if anew {
-            self.checked(given, mark, peer).await
+            self.checked(given, peer).await
         } else {
-            self.checking.join(mark, || self.checked(given, mark, peer)).await
+            let remembered = async || {
+                let known = self.checked(given, peer).await?;
+                self.good.insert(mark, Good { known: known.clone(), until });
+                Ok(known)
+            };
+            self.checking.join(mark, remembered).await
         };
         match outcome {
             Ok(known) => {
@@ -122,14 +128,12 @@ impl Inner {
     }
 
     /// Checks a pair, and tells it.
-    async fn checked(&self, given: &Credentials, mark: Mark, peer: &Peer) -> Result<Known, Denied> {
-        let until = Instant::now() + GOOD_FOR;
+    async fn checked(&self, given: &Credentials, peer: &Peer) -> Result<Known, Denied> {
         let Some(known) = self.check(given).await? else {
             self.tell_failed(&given.username, peer, "wrong account or password");
             return Err(Denied::Wrong);
         };
         self.tell_login(&known.account.name, peer, if known.is_password { "password" } else { "identity token" });
-        self.good.insert(mark, Good { known: known.clone(), until });
         Ok(known)
     }
 

@@ -157,9 +157,14 @@ impl Throttle {
         Ok(leave)
     }
 
+    /// Whether a credential was wrong lately.
+    pub(crate) fn was_wrong(&self, credential: &Mark) -> bool {
+        is_fresh(&self.wrong, credential)
+    }
+
     /// The buckets that count a try; the wider first, so that those of an attacker make no others give way.
     fn counted(&self, attempt: &Attempt<'_>) -> Vec<(Mark, Size)> {
-        if is_fresh(&self.wrong, &attempt.credential) {
+        if self.was_wrong(&attempt.credential) {
             return vec![(attempt.credential, SAME_PAIR)];
         }
         let address = attempt.peer.address.filter(|_| !attempt.peer.is_shared).map(network);

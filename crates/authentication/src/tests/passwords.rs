@@ -1,0 +1,222 @@
+//! Names with passwords from a file: checked, remembered, limited, told.
+
+use std::sync::atomic::Ordering;
+
+use mcr_access::AccountKind;
+
+use super::asked;
+use crate::settings::{Denied, Mode, Peer};
+use crate::testing::{House, basic, bearer, file_settings, line, peer, peer_at, settings, write};
+use crate::{Gate, MAX_PASSWORD};
+
+#[tokio::test(start_paused = true)]
+async fn an_account_of_the_file_is_who_the_configuration_says() {
+    let house = House::file();
+    for (name, kind, role) in [
+        ("root", AccountKind::Human, Some("admin")),
+        ("anna", AccountKind::Human, Some("user")),
+        ("guest", AccountKind::Human, Some("guest")),
+        ("ci", AccountKind::System, None),
+    ] {
+        let identity = house.identify(&basic(name, "right")).await.unwrap();
+        assert_eq!((identity.account(), identity.kind()), (name, kind));
+        assert_eq!(identity.holder().roles.first().map(String::as_str), role, "{name}");
+        assert!(identity.scope().is_none());
+        assert_eq!(house.gate.account_for(name).as_ref(), Some(&**identity.holder()));
+    }
+    assert!(house.gate.account_for("nobody").is_none() && house.gate.knows_accounts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_not_right_is_wrong_and_says_not_what() {
+    let house = House::file();
+    let long = "x".repeat(9000);
+    for (name, password) in [
+        ("anna", "wrong"),
+        ("anna", ""),
+        ("", "right"),
+        ("nobody", "right"),
+        ("Anna", "right"),
+        ("anna\n", "right"),
+        ("anna", &long),
+    ] {
+        assert_eq!(house.identify(&basic(name, password)).await, Err(Denied::Wrong), "{name}:{password}");
+    }
+    assert_eq!(house.identify("Bearer eyJ.eyJ.x").await, Err(Denied::Wrong));
+    assert_eq!(house.identify(&format!("Bearer {}", "x".repeat(100_000))).await, Err(Denied::Wrong));
+    assert!(house.ledger.told().iter().all(|event| event.starts_with("login_failed")));
+    assert!(house.ledger.told().iter().all(|event| !event.chars().any(char::is_control)), "no line is forged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_bcrypt_would_cut_is_refused() {
+    let house = House::file();
+    let whole = "x".repeat(MAX_PASSWORD);
+    house.rewrite(&(line("root", "right") + &line("anna", &whole)));
+    assert!(house.identify(&basic("anna", &whole)).await.is_ok());
+    assert_eq!(house.identify(&basic("anna", &format!("{whole}y"))).await, Err(Denied::Wrong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_is_checked_and_told_once_in_half_a_minute() {
+    let house = House::file();
+    let figures = house.gate.figures();
+    for _ in 0..50 {
+        house.identify(&basic("anna", "right")).await.unwrap();
+    }
+    assert_eq!(house.ledger.told(), ["login anna"]);
+    assert_eq!(figures.password_hits.load(Ordering::Relaxed), 49);
+    house.pass(30).await;
+    house.identify(&basic("anna", "right")).await.unwrap();
+    assert_eq!(house.ledger.told(), ["login anna", "login anna"]);
+}
+
+#[tokio::test]
+async fn equal_pairs_at_once_are_checked_once() {
+    let house = House::file();
+    let mut all = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        let (gate, from) = (house.gate.clone(), peer_at(&format!("192.0.2.{}", n % 7)));
+        all.spawn(async move { gate.identify(Some(basic("anna", "right").as_bytes()), &from).await });
+    }
+    assert!(all.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(house.ledger.told(), ["login anna"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_password_ends_what_was_remembered_and_what_was_given() {
+    let house = House::file();
+    let request = crate::TokenRequest { offline: true, ..asked("anna", "right", &["repository:a:pull"]) };
+    let given = house.gate.token(request, &peer()).await.unwrap();
+    let session = house.gate.login("anna", "right", &peer()).await.unwrap();
+    let again = |lines: String| house.rewrite(&(line("root", "right") + &lines));
+
+    // Somebody else's line changes: nothing of hers does.
+    let kept = hash_line(&house, "anna");
+    again(format!("{kept}\n{}", line("bert", "x")));
+    for header in [basic("anna", "right"), bearer(&given.token), bearer(&session.token)] {
+        assert_eq!(house.identify(&header).await.unwrap().account(), "anna");
+    }
+
+    again(line("anna", "new"));
+    for header in [basic("anna", "right"), bearer(&given.token), bearer(&session.token)] {
+        assert_eq!(house.identify(&header).await, Err(Denied::Wrong), "{header}");
+    }
+    let refresh = super::refresh(&given.refresh_token.unwrap(), &["repository:a:pull"]);
+    assert_eq!(house.gate.token(refresh, &peer()).await, Err(Denied::Wrong));
+    assert!(house.identify(&basic("anna", "new")).await.is_ok());
+
+    again(String::new());
+    assert_eq!(house.identify(&basic("anna", "new")).await, Err(Denied::Wrong), "the account is gone");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test looks at the file behind the code's back")]
+fn hash_line(house: &House, name: &str) -> String {
+    let text = std::fs::read_to_string(house.directory.path().join("htpasswd")).unwrap();
+    text.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_file_is_refused_at_the_start_and_passed_over_later() {
+    let house = House::file();
+    house.rewrite("root:plain\n");
+    assert!(house.identify(&basic("anna", "right")).await.is_ok(), "the last good one goes on");
+    let file = file_settings(&house.directory);
+    let opened = |file| {
+        let ledger: std::sync::Arc<dyn crate::ledger::Ledger> = house.ledger.clone();
+        Gate::over(settings(&house.directory, Mode::Htpasswd(file), &house.clock), ledger, None)
+            .unwrap_err()
+            .to_string()
+    };
+    let error = opened(file.clone());
+    assert!(error.contains("htpasswd: line 1") && !error.contains('\n'), "{error}");
+    write(&file.file, &line("anna", "right"));
+    assert!(opened(file).contains("[auth] admins"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_changes_is_read_without_being_told() {
+    let house = House::file();
+    write(&house.directory.path().join("htpasswd"), &(line("root", "right") + &line("carl", "new")));
+    house.gate.inner.look(false);
+    assert!(house.identify(&basic("carl", "new")).await.is_ok());
+    assert_eq!(house.identify(&basic("anna", "right")).await, Err(Denied::Wrong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn guessing_gets_nowhere_and_says_when_to_come_back() {
+    let house = House::file();
+    let (mut wrong, mut throttled) = (0, 0);
+    for n in 0..10_000 {
+        match house.identify(&basic("anna", &format!("guess-{n}"))).await {
+            Err(Denied::Wrong) => wrong += 1,
+            Err(Denied::Throttled { retry_after }) => {
+                assert!((1..=11).contains(&retry_after));
+                throttled += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((wrong, throttled), (10, 9990));
+    let figures = house.gate.figures();
+    assert_eq!(figures.logins_failed.load(Ordering::Relaxed), 10, "the others were not looked at");
+    assert_eq!(figures.logins_throttled.load(Ordering::Relaxed), 9990);
+    let elsewhere = peer_at("198.51.100.7");
+    let right = basic("anna", "right");
+    assert!(house.gate.identify(Some(right.as_bytes()), &elsewhere).await.is_ok(), "she gets in from elsewhere");
+    assert!(house.identify(&right).await.is_ok(), "and then from there, too");
+    house.pass(3600).await;
+    assert!(house.identify(&right).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_with_an_old_password_is_limited_itself_and_nobody_behind_the_same_address() {
+    let house = House::file();
+    let outcomes = async || {
+        let mut wrong = 0;
+        for _ in 0..200 {
+            match house.identify(&basic("ci", "old")).await {
+                Err(Denied::Wrong) => wrong += 1,
+                Err(Denied::Throttled { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        wrong
+    };
+    assert_eq!(outcomes().await, 6);
+    for name in ["anna", "guest", "ci", "root"] {
+        assert!(house.identify(&basic(name, "right")).await.is_ok(), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_proxy_that_names_no_client_only_accounts_are_limited() {
+    let house = House::file();
+    let proxy = Peer { is_shared: true, ..peer() };
+    for n in 0..200 {
+        let header = basic(&format!("user{n}"), "guess");
+        assert_eq!(house.gate.identify(Some(header.as_bytes()), &proxy).await, Err(Denied::Wrong));
+    }
+}
+
+/// Not how long it takes, which a machine with other work to do cannot say, but that the same is done.
+#[tokio::test]
+async fn an_unknown_account_costs_what_a_wrong_password_does() {
+    let house = House::file();
+    let lines = format!("root:{0}\nanna:{0}\n", bcrypt::hash("right", 9).unwrap());
+    house.rewrite(&lines);
+    let time = async |name: &str, from: u8| {
+        let mut best = std::time::Duration::MAX;
+        for n in 0..5 {
+            let start = std::time::Instant::now();
+            let header = basic(name, &format!("wrong-{n}"));
+            let outcome = house.gate.identify(Some(header.as_bytes()), &peer_at(&format!("192.0.2.{from}"))).await;
+            assert_eq!(outcome, Err(Denied::Wrong));
+            best = best.min(start.elapsed());
+        }
+        best
+    };
+    let (known, unknown) = (time("anna", 1).await, time("nobody", 2).await);
+    let (short, long) = (known.min(unknown), known.max(unknown));
+    assert!(long < short * 3, "{known:?} {unknown:?}");
+}
