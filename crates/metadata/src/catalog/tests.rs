@@ -63,3 +63,39 @@ fn a_page_costs_what_it_examines() {
     assert_eq!(found.names, ["zebra"]);
     assert_eq!(pages, 3);
 }
+
+#[test]
+fn what_is_not_shown_counts_as_examined_and_nothing_is_lost_between_pages() {
+    let bed = Bed::new();
+    bed.push_image("a", &["c"], &["v1"], 1);
+    let connection = bed.sql();
+    let rows = EXAMINED_MIN * 2 + 100;
+    connection
+        .execute_batch(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+             INSERT INTO repositories (name, created_at) SELECT printf('r/%06d', i), 0 FROM n;
+             INSERT INTO manifests (repository_id, digest, media_type, kind, size, state, hashed_at, pushed_at)
+             SELECT id, 'sha256:x', '', 'image', 1, 'sound', 1, 1 FROM repositories WHERE name > 'r'"
+        ))
+        .unwrap();
+    let asked = std::cell::Cell::new(0);
+    let shown = |name: &str| {
+        asked.set(asked.get() + 1);
+        name.ends_with("50")
+    };
+    let (mut last, mut all) = (None, Vec::new());
+    loop {
+        asked.set(0);
+        let page = bed.metadata.catalog(last.as_deref(), 7, &shown).unwrap();
+        assert!(asked.get() <= EXAMINED_MIN + 1 && page.names.len() <= 7);
+        all.extend(page.names);
+        last = page.cursor;
+        if last.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<String> = (1..=rows).filter(|i| i % 100 == 50).map(|i| format!("r/{i:06}")).collect();
+    assert_eq!(all, expected);
+    let none = bed.metadata.catalog(None, 7, &|_| false).unwrap();
+    assert!(none.names.is_empty() && none.cursor.is_some(), "a short page that has a next one");
+}
