@@ -27,7 +27,7 @@ pub(crate) struct Global {
     /// The registry: a URL, or HOST[:PORT] over HTTPS
     #[arg(long, alias = "server", global = true, value_name = "URL", env = "MCR_ADDR", hide_env_values = true)]
     pub(crate) addr: Option<String>,
-    /// The gRPC address of the registry, for the commands that administer it
+    /// The gRPC address of the registry: status asks it instead of --addr; every other command speaks REST
     #[arg(long, global = true, value_name = "ADDR")]
     pub(crate) grpc: Option<String>,
     /// Log in with this token; it is sent to the host of --addr alone
@@ -105,16 +105,35 @@ impl Global {
     /// # Errors
     /// [`Failure::Usage`] for a bad `--ca-cert`.
     pub(crate) fn client_as(&self, base: Url, login: Login) -> Result<Client, Failure> {
+        let mut settings = self.settings(base)?;
+        settings.login = login;
+        Client::new(settings).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// The gRPC address that was said, if one was.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where what was said is no address.
+    pub(crate) fn said_grpc(&self) -> Result<Option<Url>, Failure> {
+        let addr = self.grpc.as_deref().filter(|addr| !addr.is_empty());
+        let named = |failure: Failure| Failure::Usage(failure.to_string().replacen("--addr", "--grpc", 1));
+        addr.map(|addr| base_url(addr, self.plain_http).map_err(named)).transpose()
+    }
+
+    /// How to reach what is at `base`, as nobody.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a bad `--ca-cert`.
+    pub(crate) fn settings(&self, base: Url) -> Result<Settings, Failure> {
         let mut settings = Settings::new(base);
         settings.user_agent = concat!("mcrctl/", env!("CARGO_PKG_VERSION")).to_owned();
         settings.trust = self.trust()?;
-        settings.login = login;
         if let Some(timeout) = self.timeout {
             // Three stalls must fit into the time that was given, or nothing could be said of one that stalls.
             settings.silence = settings.silence.min((timeout / 5).max(SHORTEST_SILENCE));
             settings.connect_timeout = settings.connect_timeout.min(settings.silence);
         }
-        Client::new(settings).map_err(|error| Failure::Usage(error.to_string()))
+        Ok(settings)
     }
 
     fn trust(&self) -> Result<Trust, Failure> {

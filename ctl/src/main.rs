@@ -20,6 +20,7 @@ mod print;
 mod probe;
 mod read_only;
 mod repo;
+mod rpc;
 mod runtime;
 mod scan;
 mod shape;

@@ -16,6 +16,7 @@ use crate::runtime;
 pub(crate) const EXAMPLES: &str = "Examples:
   mcrctl --addr https://127.0.0.1:8443 --insecure status
   mcrctl --addr 127.0.0.1:8443 --ca-cert srv/tls/cert.pem status --json
+  mcrctl --grpc 127.0.0.1:9443 --ca-cert srv/tls/cert.pem status
   mcrctl --addr 127.0.0.1:8443 --insecure --timeout 2s --quiet status || echo unwell";
 
 /// Answers larger than this are not from this registry's API, in bytes.
@@ -39,13 +40,18 @@ struct Health {
 /// # Errors
 /// When it could not be asked, or what answers is no such registry.
 pub(crate) fn run(global: &Global) -> Result<Answer, Failure> {
+    let patience = global.timeout.unwrap_or(PATIENCE);
+    if let Some(base) = global.said_grpc()? {
+        let asked = runtime::within(patience, &base, crate::rpc::health(global, &base));
+        let (status, reasons) = runtime::block_on(asked)?;
+        let body = json!({"status": status, "reasons": reasons}).to_string();
+        return judge(&base, StatusCode::OK, body.as_bytes());
+    }
     let base = global.base()?;
     let client = global.client(base.clone())?;
     // A degraded registry may answer 503 for as long as it is one.
     let call = Call::get(HEALTH).anonymous().impatient();
-    let reply = runtime::block_on(runtime::within(global.timeout.unwrap_or(PATIENCE), &base, async {
-        Ok(client.call(&call, MAX_BODY).await?)
-    }))?;
+    let reply = runtime::block_on(runtime::within(patience, &base, async { Ok(client.call(&call, MAX_BODY).await?) }))?;
     let (status, body) = (reply.status, reply.body);
     let status = StatusCode::from_u16(status).map_err(|error| Failure::Undetermined(error.to_string()))?;
     judge(&base, status, &body)

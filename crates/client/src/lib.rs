@@ -31,3 +31,4 @@ pub use error::{Error, SetupError};
 pub use pages::Pages;
 pub use reqwest::Url;
 pub use settings::{Login, Settings, Trust};
+pub use wire::http2;

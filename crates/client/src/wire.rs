@@ -197,6 +197,24 @@ impl Wire {
     }
 }
 
+/// What carries gRPC to the server at `settings.base`: HTTP/2, with the same trust and the same limits of time, without
+/// redirects or a login.
+///
+/// # Errors
+/// [`SetupError`] where the settings cannot be used.
+pub fn http2(settings: &Settings) -> Result<Client, SetupError> {
+    let near = settings.direct || is_loopback(&settings.base);
+    let builder = Client::builder()
+        .user_agent(settings.user_agent.as_str())
+        .redirect(Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.silence);
+    let builder = if near { builder.no_proxy() } else { builder };
+    // Without TLS nothing says which version is meant.
+    let builder = if settings.base.scheme() == "http" { builder.http2_prior_knowledge() } else { builder };
+    believing(builder, &settings.trust)?.build().map_err(|error| SetupError::Tls(causes(&error)))
+}
+
 /// The `Location` of a redirect; `Some(None)` for a redirect without one.
 fn redirect(answer: &Answer) -> Option<Option<String>> {
     let status = answer.status();
