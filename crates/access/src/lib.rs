@@ -3,7 +3,6 @@
 //! What never lives here: storage, HTTP, and what is done once it is permitted.
 
 mod action;
-mod authenticate;
 mod builtin;
 mod credentials;
 mod decide;
@@ -15,7 +14,6 @@ mod scope;
 mod tokens;
 
 pub use action::{Action, Administer, Catalog, Delete, Kind, ManagePolicy, Pull, Push, VersionCheck};
-pub use authenticate::{Gate, Unauthenticated};
 pub use builtin::{Builtins, builtin_rules};
 pub use credentials::{CheckPassword, Credentials, MalformedCredentials, probe_bearer};
 pub use decide::{Reason, Refusal, decide, decide_global, is_allowed};

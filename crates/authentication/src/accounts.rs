@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 use crate::checks::Checks;
 use crate::files::{self, Signature};
 use crate::htpasswd::{Accounts, HtpasswdError, MAX_FILE, MAX_PASSWORD};
-use crate::secrets::{Mark, fingerprint};
+use crate::secrets::fingerprint;
 use crate::settings::{Denied, HtpasswdSettings};
 
 /// Why a password file is not taken.
@@ -99,34 +99,41 @@ impl PasswordFile {
         }
     }
 
-    /// Whether the pair is right. A name without an account costs what one with an account does.
+    /// Whether the pair is right. Every wrong one costs the same, whether there is such an account or not, and
+    /// whatever the cost of its hash.
     ///
     /// # Errors
     /// [`Denied::Unavailable`] where too many wait.
-    pub(crate) async fn check(
-        &self,
-        checks: &Checks,
-        name: &str,
-        password: &str,
-        name_mark: &Mark,
-    ) -> Result<Option<Checked>, Denied> {
+    pub(crate) async fn check(&self, checks: &Checks, name: &str, password: &str) -> Result<Option<Checked>, Denied> {
         // Says nothing of the account: it is the same for every name.
         if password.len() > MAX_PASSWORD {
             return Ok(None);
         }
         let snapshot = self.snapshot();
-        let password = password.to_owned();
+        let (password, highest) = (password.to_owned(), snapshot.accounts.highest_cost());
         let Some(entry) = snapshot.accounts.get(name) else {
-            let cost = snapshot.accounts.cost_for_nobody(name_mark);
-            // Looked at, so that no compiler finds the work to be of no use.
-            checks.run(move || black_box(bcrypt::hash_with_salt(password, cost, [0x5a; 16])).is_ok()).await?;
+            checks.run(move || spend(&password, highest)).await?;
             return Ok(None);
         };
-        let hash = Arc::clone(&entry.hash);
-        let right = checks.run(move || bcrypt::verify(password, &hash).unwrap_or(false)).await?;
+        let (hash, cost) = (Arc::clone(&entry.hash), entry.cost);
+        let right = checks
+            .run(move || {
+                let right = bcrypt::verify(&password, &hash).unwrap_or(false);
+                if !right {
+                    // A step of cost is twice the work: one of `cost` is done, and with these it is one of `highest`.
+                    (cost..highest).for_each(|cost| spend(&password, cost));
+                }
+                right
+            })
+            .await?;
         let checked = || Checked { account: Arc::clone(&entry.account), fingerprint: entry.fingerprint.clone() };
         Ok(right.then(checked))
     }
+}
+
+/// Does the work of a check, for nothing. The result is looked at, so that no compiler finds it to be of no use.
+fn spend(password: &str, cost: u32) {
+    let _ = black_box(bcrypt::hash_with_salt(password, cost, [0x5a; 16]));
 }
 
 fn read(settings: &HtpasswdSettings) -> Result<(Accounts, Signature), FileError> {

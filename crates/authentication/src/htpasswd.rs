@@ -63,6 +63,7 @@ pub enum HtpasswdError {
 pub(crate) struct Entry {
     pub(crate) account: Arc<Account>,
     pub(crate) hash: Arc<str>,
+    pub(crate) cost: u32,
     /// What binds tokens to this hash.
     pub(crate) fingerprint: String,
     line: usize,
@@ -72,8 +73,7 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Accounts {
     by_name: HashMap<String, Entry>,
-    /// The costs of all hashes, in the order of the file.
-    costs: Vec<u32>,
+    highest_cost: u32,
 }
 
 impl Accounts {
@@ -100,14 +100,15 @@ impl Accounts {
             if accounts.by_name.len() >= MAX_ACCOUNTS {
                 return Err(HtpasswdError::TooMany);
             }
-            accounts.costs.push(
-                cost(hash)
-                    .ok_or(HtpasswdError::Hash(at))
-                    .and_then(|cost| if cost > MAX_COST { Err(HtpasswdError::Cost(at, cost)) } else { Ok(cost) })?,
-            );
+            let cost = cost(hash).ok_or(HtpasswdError::Hash(at))?;
+            if cost > MAX_COST {
+                return Err(HtpasswdError::Cost(at, cost));
+            }
+            accounts.highest_cost = accounts.highest_cost.max(cost);
             let entry = Entry {
                 account: Arc::new(account(name, settings)),
                 hash: Arc::from(hash),
+                cost,
                 fingerprint: fingerprint(name, hash),
                 line: at,
             };
@@ -125,12 +126,9 @@ impl Accounts {
         self.by_name.len()
     }
 
-    /// The cost that a name without an account is checked at: one of those the file has, the same for the name every
-    /// time, so that neither the time nor its spread tells that there is no such account.
-    pub(crate) fn cost_for_nobody(&self, mark: &[u8; 32]) -> u32 {
-        let [a, b, c, d, ..] = *mark;
-        let at = u32::from_be_bytes([a, b, c, d]) as usize;
-        at.checked_rem(self.costs.len()).and_then(|at| self.costs.get(at)).copied().unwrap_or(bcrypt::DEFAULT_COST)
+    /// The highest cost of its hashes: what every wrong pair costs, so that the time it takes tells nothing.
+    pub(crate) fn highest_cost(&self) -> u32 {
+        self.highest_cost
     }
 }
 

@@ -74,6 +74,12 @@ async fn our_token_hides_and_follows_the_one_of_the_service() {
         .collect();
     assert!(!given.token.contains(&theirs) && !decoded.contains(&theirs), "{decoded}");
 
+    let asked_before = house.service.asked();
+    for ours in [&given.token, given.refresh_token.as_ref().unwrap()] {
+        assert_eq!(house.identify(&basic("anna", ours)).await, Err(Denied::Wrong), "no password");
+        assert_eq!(house.gate.login("anna", ours, &peer()).await, Err(Denied::Wrong));
+    }
+    assert_eq!(house.service.asked(), asked_before, "and never shown to the service");
     assert_eq!(house.identify(&bearer(&given.token)).await.unwrap().account(), "anna");
     // What it says of her is what counts, not what our token was made with.
     house.service.claims.lock().unwrap().get_mut(&theirs).unwrap().roles = vec!["admin".to_owned()];
