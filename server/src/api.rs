@@ -17,6 +17,7 @@ pub mod session;
 pub mod time;
 pub mod tokens;
 pub mod verify;
+pub mod words;
 
 pub use caller::Caller;
 pub use error::ApiError;

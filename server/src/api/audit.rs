@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::words::Order;
 use super::{ApiError, Caller, Page, Time, shown};
 
 /// Events of a page where the client names no number.
@@ -35,7 +36,7 @@ pub struct Selection {
 #[into_params(parameter_in = Query)]
 pub struct Listing {
     /// How many: 1 to 1000, 50 where it is not given; more is taken as 1000.
-    #[param(minimum = 1, maximum = 4_294_967_295_u64, default = 50)]
+    #[param(value_type = Option<u64>, minimum = 1, default = 50)]
     pub n: Option<u32>,
     /// The `next` of the page before.
     pub last: Option<String>,
@@ -43,6 +44,7 @@ pub struct Listing {
     #[param(maximum = 100_000)]
     pub offset: Option<u64>,
     /// `desc`, newest first, which it is where it is not given; or `asc`.
+    #[param(value_type = Option<Order>)]
     pub order: Option<String>,
 }
 

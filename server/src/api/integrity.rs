@@ -7,7 +7,7 @@ use mcr_registry::IntegrityReport;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ApiError, Caller, Time, page};
+use super::{ApiError, Caller, Time, page, words};
 
 /// Runs that are shown, newest first.
 const HISTORY: usize = 50;
@@ -17,11 +17,12 @@ const HISTORY: usize = 50;
 #[into_params(parameter_in = Query)]
 pub struct Selection {
     /// Tags in the page: 0 to 1000, 100 where it is not given; more is taken as 1000.
-    #[param(maximum = 4_294_967_295_u64, default = 100)]
+    #[param(value_type = Option<u64>, minimum = 0, default = 100)]
     pub n: Option<u32>,
     /// `REPOSITORY:TAG`, the `next` of the page before.
     pub last: Option<String>,
     /// `sound`, `broken` or `undetermined`.
+    #[param(value_type = Option<words::State>)]
     pub state: Option<String>,
     /// Only this repository.
     pub repository: Option<String>,
@@ -175,6 +176,7 @@ pub struct TagState {
     /// What it points at.
     pub digest: String,
     /// `sound`, `broken` or `undetermined`.
+    #[schema(value_type = words::State)]
     pub state: String,
     /// When it was last seen whole.
     pub last_seen_whole: Option<Time>,

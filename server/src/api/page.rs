@@ -17,7 +17,7 @@ const MAX_CURSOR: usize = 1024;
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// How many: 1 to 1000, 100 where it is not given; more is taken as 1000.
-    #[param(minimum = 1, maximum = 4_294_967_295_u64, default = 100)]
+    #[param(value_type = Option<u64>, minimum = 1, default = 100)]
     pub n: Option<u32>,
     /// The `next` of the page before.
     #[param(max_length = 1024)]

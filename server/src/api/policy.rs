@@ -5,6 +5,7 @@ use mcr_registry::RuleRecord;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::words::{AccountType, Action, Effect};
 use super::{ApiError, Caller, Page, Time, page, repository_name, shown};
 
 /// A rule as it is stored.
@@ -17,12 +18,15 @@ pub struct PolicyRule {
     /// What it is for.
     pub description: String,
     /// `allow` or `deny`.
+    #[schema(value_type = Effect)]
     pub effect: String,
     /// Such as `registry:pull`; empty is every action.
+    #[schema(value_type = Vec<Action>)]
     pub actions: Vec<String>,
     /// Roles, of which the account has one; empty is any account.
     pub roles: Vec<String>,
     /// `anonymous`, `human`, `system`; empty is any.
+    #[schema(value_type = Vec<AccountType>)]
     pub account_types: Vec<String>,
     /// The account: the identity service's UUID, else the name; null is any.
     pub subject_uuid: Option<String>,
@@ -58,15 +62,18 @@ pub struct NewRule {
     #[serde(default)]
     pub description: String,
     /// `allow` or `deny`.
+    #[schema(value_type = Effect)]
     pub effect: String,
     /// Such as `registry:pull`; empty is every action.
     #[serde(default)]
+    #[schema(value_type = Vec<Action>)]
     pub actions: Vec<String>,
     /// Roles, of which the account has one; empty is any account.
     #[serde(default)]
     pub roles: Vec<String>,
     /// `anonymous`, `human`, `system`; empty is any.
     #[serde(default)]
+    #[schema(value_type = Vec<AccountType>)]
     pub account_types: Vec<String>,
     /// The account: the identity service's UUID, else the name.
     #[serde(default)]
@@ -95,16 +102,16 @@ pub struct RuleChange {
     #[schema(nullable = false)]
     pub description: Option<String>,
     /// `allow` or `deny`.
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<Effect>, nullable = false)]
     pub effect: Option<String>,
     /// All of them.
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<Vec<Action>>, nullable = false)]
     pub actions: Option<Vec<String>>,
     /// All of them.
     #[schema(nullable = false)]
     pub roles: Option<Vec<String>>,
     /// All of them.
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<Vec<AccountType>>, nullable = false)]
     pub account_types: Option<Vec<String>>,
     /// Null takes it away.
     #[serde(default, deserialize_with = "given")]
@@ -128,8 +135,10 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The account: its UUID, or its name.
+    #[schema(min_length = 1, max_length = 255)]
     pub subject: String,
     /// `registry:pull`, or `pull`.
+    #[schema(value_type = Action)]
     pub action: String,
     /// Where; left out for actions without a place.
     #[serde(default)]
@@ -139,6 +148,7 @@ pub struct Question {
     pub roles: Option<Vec<String>>,
     /// `anonymous`, `human`, `system`, likewise.
     #[serde(default)]
+    #[schema(value_type = Option<AccountType>)]
     pub account_type: Option<String>,
 }
 

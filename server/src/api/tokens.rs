@@ -4,6 +4,7 @@ use mcr_registry::TokenRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words::TokenAction;
 use super::{ApiError, Caller, Page, Time, page};
 
 /// A token to be made.
@@ -11,8 +12,10 @@ use super::{ApiError, Caller, Page, Time, page};
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// What it is for.
+    #[schema(min_length = 1)]
     pub name: String,
     /// `pull`, `push`, `delete`, `catalog`.
+    #[schema(value_type = Vec<TokenAction>)]
     pub actions: Vec<String>,
     /// Patterns of repository names: `*` within a segment, `**` across.
     #[serde(default)]
@@ -33,6 +36,7 @@ pub struct ApiToken {
     /// The account that made it, and that it acts for.
     pub owner: String,
     /// What it may do.
+    #[schema(value_type = Vec<TokenAction>)]
     pub actions: Vec<String>,
     /// Where.
     pub repositories: Vec<String>,

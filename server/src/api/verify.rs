@@ -29,8 +29,10 @@ static PLACES: Semaphore = Semaphore::const_new(MAX_WALKS);
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// The repository.
+    #[schema(min_length = 1)]
     pub repository: String,
     /// A tag or a digest.
+    #[schema(min_length = 1)]
     pub reference: String,
 }
 

@@ -55,17 +55,17 @@ impl Request {
 
     /// A parameter that is a whole number; one beyond all bounds is the largest there is.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(ApiError::Invalid(format!("{name} must be a whole number, not {}", shown(&text))));
+        let Some(text) = self.query.get(name) else { return Ok(None) };
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ApiError::Invalid(format!("{name} must be a whole number, not {}", shown(text))));
         }
         Ok(Some(text.parse().unwrap_or(u64::MAX)))
     }
 
     /// A parameter that is a time.
     pub(super) fn time(&self, name: &str) -> Result<Option<Time>, ApiError> {
-        let read = |text: String| Time::parse(&text).map_err(|why| ApiError::Invalid(format!("{name}: {why}")));
-        self.text(name).map(read).transpose()
+        let read = |text: &str| Time::parse(text).map_err(|why| ApiError::Invalid(format!("{name}: {why}")));
+        self.query.get(name).map(read).transpose()
     }
 
     /// `n`.
@@ -87,7 +87,7 @@ impl Request {
 /// Reads JSON, and says of what is wrong where it stands.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let complain = |path: Option<String>, why: &dyn std::fmt::Display| {
-        let place = path.filter(|path| path != ".").map_or_else(|| "the body".to_owned(), |path| path);
+        let place = path.filter(|path| path != ".").unwrap_or_else(|| "the body".to_owned());
         let mut text = format!("{place}: {why}");
         if let Some((end, _)) = text.char_indices().nth(MAX_COMPLAINT) {
             text.truncate(end);

@@ -6,6 +6,7 @@ use super::super::answers::{json, page};
 use super::super::export::{self, Format};
 use super::super::request::Request;
 use crate::api::audit::{self as api, Listing, Selection};
+use crate::api::words::ExportFormat;
 use crate::api::{ApiError, shown};
 use crate::http::respond::Answer;
 
@@ -37,7 +38,7 @@ pub(in super::super) async fn list(request: &Request) -> Result<Answer, ApiError
     summary = "All selected events, oldest first, as a stream",
     description = "Administrators only. An export that cannot go on is cut off: what ends well is whole. In CSV, a \
         value that a spreadsheet would take for a formula begins with an apostrophe.",
-    params(Selection, ("format" = Option<String>, Query, description = "`jsonl`, which it is where it is not given, or `csv`")),
+    params(Selection, ("format" = Option<ExportFormat>, Query, description = "`jsonl`, which it is where it is not given, or `csv`")),
     responses((status = 200, description = "One event a line", content(
         (String = "application/jsonl"), (String = "text/csv"),
     ))),

@@ -28,7 +28,7 @@ pub(in super::super) async fn list(request: &Request) -> Result<Answer, ApiError
     summary = "A repository with its tags and manifests",
     description = "The page counts tags and manifests alike: `next` goes on in both lists. A name that ends in \
         `/tags`, `/tags/x` or `/tags/x/history` is given with a slash at its end; one is right behind every name.",
-    params(("name" = String, Path, description = "The repository's name; its slashes need not be escaped",
+    params(("name" = String, Path, pattern = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$", max_length = 255, description = "The repository's name; its slashes need not be escaped",
         example = "infra/ci"), Page),
     responses((status = 200, description = "The repository", body = api::RepositoryDetail)),
 )]
@@ -43,7 +43,7 @@ pub(in super::super) async fn get(request: &Request, name: &RepositoryName) -> R
     summary = "Deletes a repository: its tags, manifests and links to blobs",
     description = "Administrators only. An immutable tag refuses it. See `getRepository` for names that end like \
         something else.",
-    params(("name" = String, Path, description = "The repository's name", example = "infra/ci")),
+    params(("name" = String, Path, pattern = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$", max_length = 255, description = "The repository's name", example = "infra/ci")),
     responses((status = 200, description = "What went", body = api::DeletedRepository)),
 )]
 pub(in super::super) async fn delete(request: &Request, name: &RepositoryName) -> Result<Answer, ApiError> {
@@ -54,7 +54,7 @@ pub(in super::super) async fn delete(request: &Request, name: &RepositoryName) -
 #[utoipa::path(
     get, path = "/v1/repositories/{name}/tags", tag = "repositories", operation_id = "listTags",
     summary = "The names of a repository's tags",
-    params(("name" = String, Path, description = "The repository's name", example = "infra/ci"), Page),
+    params(("name" = String, Path, pattern = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$", max_length = 255, description = "The repository's name", example = "infra/ci"), Page),
     responses((status = 200, description = "A page of tags", body = api::TagList)),
 )]
 pub(in super::super) async fn tags(request: &Request, name: &RepositoryName) -> Result<Answer, ApiError> {
@@ -67,8 +67,8 @@ pub(in super::super) async fn tags(request: &Request, name: &RepositoryName) -> 
     delete, path = "/v1/repositories/{name}/tags/{tag}", tag = "repositories", operation_id = "deleteTag",
     summary = "Deletes a tag; what it points at stays",
     params(
-        ("name" = String, Path, description = "The repository's name", example = "infra/ci"),
-        ("tag" = String, Path, description = "The tag", example = "v1"),
+        ("name" = String, Path, pattern = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$", max_length = 255, description = "The repository's name", example = "infra/ci"),
+        ("tag" = String, Path, pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$", description = "The tag", example = "v1"),
     ),
     responses((status = 204, description = "It is gone")),
 )]
@@ -86,8 +86,8 @@ pub(in super::super) async fn delete_tag(
     get, path = "/v1/repositories/{name}/tags/{tag}/history", tag = "repositories", operation_id = "getTagHistory",
     summary = "Where a tag pointed, newest change first",
     params(
-        ("name" = String, Path, description = "The repository's name", example = "infra/ci"),
-        ("tag" = String, Path, description = "The tag; it may be gone by now", example = "v1"),
+        ("name" = String, Path, pattern = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$", max_length = 255, description = "The repository's name", example = "infra/ci"),
+        ("tag" = String, Path, pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$", description = "The tag; it may be gone by now", example = "v1"),
         Page,
     ),
     responses((status = 200, description = "A page of changes", body = api::TagHistory)),
