@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mcr_tests::server::mcrsrv;
-use mcr_tests::{Image, Index, Options, Random, Server, process, pull, push};
+use mcr_tests::{Client, Image, Index, Options, Random, Server, process, pull, push, tls};
 
 /// A directory with a file that serves plain HTTP on loopback, and `more` at its end.
 fn configuration(more: &str) -> (tempfile::TempDir, PathBuf) {
@@ -71,14 +71,14 @@ fn a_broken_file_is_refused_with_key_line_and_what_was_expected() {
 }
 
 #[test]
-fn other_modes_of_authentication_are_refused_for_now() {
-    for mode in ["htpasswd", "mcias"] {
+fn a_mode_of_logins_says_what_it_lacks() {
+    for (mode, words) in [("htpasswd", vec!["htpasswd_file", "admins"]), ("mcias", vec!["server_url"])] {
         let (_home, file) = configuration("");
         let text = std::fs::read_to_string(&file).unwrap().replace("\"none\"", &format!("\"{mode}\""));
         std::fs::write(&file, text).unwrap();
         let output = process::run(mcrsrv().args(["server", "--config"]).arg(&file));
         assert_eq!(output.code, Some(1), "{output:?}");
-        assert!(output.stderr.contains(mode) || output.stderr.contains("auth"), "{output:?}");
+        assert!(words.iter().all(|word| output.stderr.contains(word)), "{output:?}");
     }
 }
 
@@ -103,13 +103,17 @@ fn init_writes_what_serves_and_changes_nothing_the_second_time() {
         command.args(["init", "--config"]).arg(&file).args(more);
         process::run(command.current_dir(home.path()))
     };
-    let refused = init(&["--auth", "htpasswd"]).failed();
-    assert!(refused.stderr.contains("htpasswd"), "{refused:?}");
+    let refused = init(&["--auth", "none", "--admin", "ann"]).failed();
+    assert!(refused.stderr.contains("--admin needs accounts"), "{refused:?}");
     assert!(!file.exists());
-    let first = init(&[]).ok();
+    let first = init(&["--admin", "ann"]).ok();
     assert!(first.all().contains("mcrsrv server --config"), "the next command: {first:?}");
+    let text = first.text();
+    let password = text.split("user: ann password: ").nth(1).and_then(|rest| rest.split(' ').next().map(str::to_owned));
+    let password = password.unwrap_or_else(|| panic!("a password, shown once: {first:?}"));
     let written = mcr_tests::damage::tree(home.path());
-    let _ = init(&[]).ok();
+    let again = init(&["--admin", "ann"]).ok();
+    assert!(!again.all().contains("password"), "{again:?}");
     assert!(mcr_tests::damage::tree(home.path()) == written);
     let _ = process::run(mcrsrv().args(["check-config", "--config"]).arg(&file)).ok();
     let options = Options { config: Some(file), plain: false, ..Options::default() };
@@ -118,9 +122,14 @@ fn init_writes_what_serves_and_changes_nothing_the_second_time() {
     let mut server = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     let _ = std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line);
+    let address = line.strip_prefix("mcrsrv ready https://").and_then(|rest| rest.trim_end().parse().ok());
+    let trust = tls::trusting(&home.path().join("mcr/certs/cert.pem"));
+    let stranger = address.map(|address| Client::new(address, Some(trust)));
+    let answers =
+        stranger.map(|client| [client.get("/v2/").status, client.with_basic("ann", &password).get("/v2/").status]);
     server.kill().unwrap();
     server.wait().unwrap();
-    assert!(line.starts_with("mcrsrv ready https://127.0.0.1:"), "{line:?}");
+    assert_eq!(answers, Some([401, 200]), "{line:?}");
 }
 
 #[test]

@@ -34,7 +34,9 @@ fn without_the_password_everything_but_health_is_401() {
         ] {
             let answer = client.request(method, &target).body(b"").call();
             let answer = answer.expect_error(401, "UNAUTHORIZED");
-            assert!(answer.required("www-authenticate").starts_with("Basic "), "{:?}", answer.headers);
+            let challenge = answer.required("www-authenticate");
+            let realm = format!("Bearer realm=\"{}/v2/token\",service=\"mcr\"", server.url());
+            assert!(challenge.starts_with(&realm), "{challenge}");
         }
         for health in ["/healthz", "/readyz", "/v1/health"] {
             let _ = client.get(health).expect(200);

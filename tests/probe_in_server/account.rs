@@ -15,8 +15,8 @@ fn it_gets_in_where_everybody_needs_a_password() {
     let address = server.client().address();
     let stranger = mcr_tests::Client::new(address, Some(mcr_tests::tls::trusting(&server.certificate())));
     let refused = stranger.get("/v1/integrity").expect(401);
-    assert!(refused.required("www-authenticate").starts_with("Basic "));
-    assert!(refused.json()["error"].as_str().unwrap().contains("log in"), "{}", refused.text());
+    assert!(refused.required("www-authenticate").starts_with("Bearer realm=\"https://"));
+    assert!(refused.json()["error"].as_str().unwrap().contains("authentication required"), "{}", refused.text());
     let certificate = server.certificate().display().to_string();
     assert_eq!(mcrctl(&server, &["--ca-cert", &certificate]).code, Some(3), "401 on a read is not known");
 }
