@@ -60,6 +60,8 @@ impl Engine {
         let source = tempfile::tempdir().expect("files of its own");
         layout::write_image(source.path(), "v1", &layout::real_image(architecture));
         let archive = self.home.path().join(format!("{architecture}.tar"));
+        // skopeo adds to no archive.
+        let _ = std::fs::remove_file(&archive);
         let mut skopeo = tools::command("skopeo");
         skopeo.args(["--insecure-policy", "copy"]).arg(format!("oci:{}:v1", source.path().display()));
         let _ = process::run(skopeo.arg(format!("docker-archive:{}:{name}", archive.display()))).ok();

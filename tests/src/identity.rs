@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
@@ -93,7 +93,7 @@ struct State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread panics with the state in hand")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a connection; returns its number.
@@ -142,10 +142,10 @@ impl Identity {
             validated: Vec::new(),
         };
         let shared = Arc::new(Shared { tls: Arc::new(tls), state: Mutex::new(state) });
-        let listening = Mutex::new(None);
-        // Outside the range that the system gives away, so that the port is still ours after an outage.
-        let this = Self { shared, authority, address: crate::ports::free(), listening, _files: files };
-        this.up();
+        let listener = listen();
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let this = Self { shared, authority, address, listening: Mutex::new(None), _files: files };
+        this.serve(listener);
         this
     }
 
@@ -205,12 +205,9 @@ impl Identity {
     }
 
     /// Stops listening and cuts every connection: connections are refused from now on.
-    ///
-    /// # Panics
-    /// Never: no thread panics with the lock in hand.
     pub fn down(&self) {
-        let mut listening = self.listening.lock().expect("no thread panics here");
-        if let Some(stop) = listening.take() {
+        let stop = self.listening().take();
+        if let Some(stop) = stop {
             stop.store(true, Ordering::SeqCst);
             // Wakes the listener, which then closes.
             let _ = TcpStream::connect(self.address);
@@ -226,13 +223,18 @@ impl Identity {
     /// # Panics
     /// Where somebody else took the port.
     pub fn up(&self) {
-        let mut listening = self.listening.lock().expect("no thread panics here");
-        if listening.is_some() {
-            return;
+        if self.listening().is_none() {
+            self.serve(TcpListener::bind(self.address).expect("its port is free"));
         }
-        let listener = TcpListener::bind(self.address).expect("its port is free");
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<Arc<AtomicBool>>> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, listener: TcpListener) {
         let stop = Arc::new(AtomicBool::new(false));
-        *listening = Some(Arc::clone(&stop));
+        *self.listening() = Some(Arc::clone(&stop));
         let shared = Arc::clone(&self.shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -258,4 +260,11 @@ impl Drop for Identity {
     fn drop(&mut self) {
         self.down();
     }
+}
+
+/// A listener outside the range of ports that the system gives away, so that the port is still free after an outage.
+fn listen() -> TcpListener {
+    // Another suite may take a free port before we do.
+    let mut tries = std::iter::repeat_with(|| TcpListener::bind(crate::ports::free())).take(100);
+    tries.find_map(Result::ok).expect("a free port")
 }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use crate::http::Client;
 use crate::nginx::example;
 use crate::process::Daemon;
 use crate::{ports, tools};
@@ -17,10 +19,10 @@ pub struct Traefik {
 }
 
 impl Traefik {
-    /// Before the registry at `upstream`; none where it cannot be had, which was said loudly then.
+    /// Before the registry at `upstream`, its certificate trusted by `trust`; none where it cannot be had, which was said loudly then.
     #[must_use]
     #[track_caller]
-    pub fn start(upstream: SocketAddr, certificates: &Path) -> Option<Self> {
+    pub fn start(upstream: SocketAddr, certificates: &Path, trust: Arc<rustls::ClientConfig>) -> Option<Self> {
         let program = tools::optional("traefik", "traefik")?;
         let address = ports::free();
         let home = tempfile::Builder::new().prefix("mcr-test-traefik-").tempdir().expect("a directory");
@@ -44,7 +46,10 @@ impl Traefik {
         let mut command = Command::new(program);
         command.arg(format!("--configFile={}", file.display()));
         let mut daemon = Daemon::start(&mut command, home.path().join("log"));
-        daemon.wait_ready("traefik", || std::net::TcpStream::connect(address).is_ok());
+        // It listens before it has read its routes.
+        let client = Client::new(address, Some(trust));
+        let answers = || client.request("GET", "/healthz").send().is_ok_and(|answer| answer.status == 200);
+        daemon.wait_ready("traefik", answers);
         Some(Self { address, _home: home, _daemon: daemon })
     }
 

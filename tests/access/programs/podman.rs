@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use mcr_tests::layout;
 use mcr_tests::process::{self, Output};
 use mcr_tests::storage::Storage;
+use mcr_tests::{layout, tools};
 
 use super::{Place, Program};
 
@@ -19,11 +19,13 @@ pub(crate) struct Podman<'a> {
 impl<'a> Podman<'a> {
     pub(crate) fn new(place: &'a Place<'a>) -> Self {
         let storage = Storage::new();
-        let source = storage.path("source");
+        let [source, archive] = ["source", "own.tar"].map(|name| storage.path(name));
         layout::write_image(&source, "v1", &layout::real_image("amd64"));
         let this = Self { place, storage };
-        let pulled = this.run(&["pull", "-q", &format!("oci:{}:v1", source.display())]).ok();
-        let _ = this.run(&["tag", pulled.text().trim(), OWN]).ok();
+        let mut skopeo = tools::command("skopeo");
+        skopeo.args(["--insecure-policy", "copy"]).arg(format!("oci:{}:v1", source.display()));
+        let _ = process::run(skopeo.arg(format!("docker-archive:{}:{OWN}", archive.display()))).ok();
+        let _ = this.run(&["load", "-i", &archive.display().to_string()]).ok();
         this
     }
 
