@@ -1,7 +1,7 @@
 //! The rules every registry has, whatever its database says (contract section 10); never one that an operator wrote.
 
 use crate::action::Kind;
-use crate::identity::{ADMIN_ROLE, AccountKind, USER_ROLE};
+use crate::identity::{ADMIN_ROLE, AccountKind, PROBE_ACCOUNT, USER_ROLE};
 use crate::policy::{Effect, Rule};
 
 /// Administrators may do everything, and no deny touches it.
@@ -63,6 +63,10 @@ pub fn builtin_rules(builtins: &Builtins) -> Vec<Rule> {
     }
     rules.push(rule(VERSION_RULE, "everybody may ask for the version", vec![Kind::VersionCheck]));
     let reading = vec![Kind::VersionCheck, Kind::Pull, Kind::Catalog];
-    rules.push(rule(PROBE_RULE, "the registry's own probe may pull and list, nothing else", reading));
+    // The subject is for those who read the rule: the probe is known by its credential.
+    rules.push(Rule {
+        subject_uuid: Some(PROBE_ACCOUNT.to_owned()),
+        ..rule(PROBE_RULE, "the registry's own probe may pull and list, nothing else", reading)
+    });
     rules
 }
