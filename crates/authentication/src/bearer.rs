@@ -70,8 +70,7 @@ impl Inner {
         }
         // The part that is no secret, if it has the form.
         let id = token.split('_').nth(1).filter(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()));
-        let name = id.map_or_else(|| "API token".to_owned(), |id| format!("API token {id}"));
-        self.tell_failed(&name, peer, "unknown, revoked or expired API token");
+        self.tell_unlimited("API token", id.unwrap_or_default(), peer, "unknown, revoked or expired API token");
         Err(Denied::Wrong)
     }
 
@@ -191,7 +190,10 @@ impl Inner {
                         leave.wrong();
                         return Err(Denied::Wrong);
                     }
-                    Err(other) => return Err(other),
+                    Err(other) => {
+                        leave.unseen();
+                        return Err(other);
+                    }
                 }
             }
         };

@@ -81,7 +81,7 @@ impl Inner {
         let may_be = is_name(&given.username) && !given.password.is_empty() && given.password.len() <= MAX_PASSWORD;
         // A token of ours is no password, and nobody else is shown it.
         if !may_be || is_ours(&self.ring(), &given.password) {
-            self.tell_failed(&given.username, peer, "wrong account or password");
+            self.tell_unlimited("nobody", &given.username, peer, "wrong account or password");
             return Err(Denied::Wrong);
         }
         Ok(self.marker.mark(&[&given.username, &given.password]))
@@ -125,7 +125,10 @@ impl Inner {
                 leave.wrong();
                 Err(Denied::Wrong)
             }
-            Err(other) => Err(other),
+            Err(other) => {
+                leave.unseen();
+                Err(other)
+            }
         }
     }
 
@@ -165,6 +168,15 @@ impl Inner {
         let (account, address) = (shown(account), address(peer).unwrap_or_default());
         tracing::info!(account, address, reason, "a login failed");
         self.record(LoginEvent::Failed, &account, peer, json!({ "reason": reason }));
+    }
+
+    /// Tells of a try that no limit counts, with what was given in the details. Repeats are counted by account and
+    /// address: under a name that its sender chooses, each of any number of tries would be a row of the audit trail.
+    pub(crate) fn tell_unlimited(&self, account: &'static str, given: &str, peer: &Peer, reason: &str) {
+        count(&self.figures.logins_failed);
+        let (given, address) = (shown(given), address(peer).unwrap_or_default());
+        tracing::info!(account, given, address, reason, "a login failed");
+        self.record(LoginEvent::Failed, account, peer, json!({ "reason": reason, "given": given }));
     }
 }
 

@@ -102,7 +102,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) peer: Peer,
 }
 
-/// Leave to try. What it took is given back when it is dropped, unless the try was wrong.
+/// Leave to try. What it took is given back once the try was right, or could not be looked at. Whoever hangs up before
+/// the answer gets nothing back: the check runs on without them, and hanging up early would make it free.
 pub(crate) struct Leave<'a> {
     throttle: &'a Throttle,
     credential: Mark,
@@ -114,18 +115,21 @@ impl Leave<'_> {
     pub(crate) fn right(self) {
         self.throttle.wrong.remove(&self.credential);
         self.throttle.good.insert(self.credential, Instant::now() + GOOD_FOR);
+        self.give_back();
+    }
+
+    /// It could not be looked at.
+    pub(crate) fn unseen(self) {
+        self.give_back();
     }
 
     /// The credential was wrong: what was taken stays taken.
-    pub(crate) fn wrong(mut self) {
-        self.taken.clear();
+    pub(crate) fn wrong(self) {
         self.throttle.good.remove(&self.credential);
         self.throttle.wrong.insert(self.credential, Instant::now() + WRONG_FOR);
     }
-}
 
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
+    fn give_back(&self) {
         self.taken.iter().for_each(|bucket| bucket.put_back());
     }
 }
@@ -150,8 +154,10 @@ impl Throttle {
         }
         for (mark, size) in self.counted(attempt) {
             let bucket = self.bucket(mark, size);
-            // What was taken before goes back with `leave`.
-            bucket.take().map_err(seconds)?;
+            if let Err(wait) = bucket.take() {
+                leave.unseen();
+                return Err(seconds(wait));
+            }
             leave.taken.push(bucket);
         }
         Ok(leave)

@@ -30,6 +30,8 @@ const SILENT_FOR: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 16 * 1024;
 /// Requests to the service under way at once; more wait.
 const AT_ONCE: usize = 64;
+/// How long one waits for its place.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds to come back after, where the service names none.
 const RETRY_AFTER: u32 = 5;
 /// How long the end of a login is remembered whose own end nobody told: as long as a login can live.
@@ -205,10 +207,17 @@ impl Validations {
 
     /// Runs one exchange with the service, and keeps book of whether it answers.
     async fn asked<T>(&self, exchange: impl Future<Output = Result<T, Trouble>>) -> Result<T, Denied> {
-        if self.silent_until().is_some_and(|until| Instant::now() < until) {
+        if self.is_silent() {
             return Err(unavailable(None));
         }
-        let _place = self.places.acquire().await.map_err(|_| unavailable(None))?;
+        // Behind a slow service a line would grow by the minute; whoever waited in it that long has gone.
+        let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, self.places.acquire()).await else {
+            return Err(unavailable(None));
+        };
+        // What was learned while waiting.
+        if self.is_silent() {
+            return Err(unavailable(None));
+        }
         let trouble = match exchange.await {
             Ok(answer) => {
                 self.answered();
@@ -226,6 +235,10 @@ impl Validations {
             }
         };
         Err(trouble)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent_until().is_some_and(|until| Instant::now() < until)
     }
 
     fn silent_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

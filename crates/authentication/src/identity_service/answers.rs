@@ -63,7 +63,8 @@ impl IdentityClaims {
     pub(crate) fn read(body: &[u8]) -> Result<Self, Trouble> {
         let garbage = || Trouble::garbage("its answer to a validation cannot be understood");
         let body: Value = serde_json::from_slice(body).map_err(|_| garbage())?;
-        match body.get("valid") {
+        // RFC 7662 calls it `active`.
+        match body.get("valid").or_else(|| body.get("active")) {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => return Err(Trouble::Wrong),
             // Claims alone say it too; an error beside them does not.

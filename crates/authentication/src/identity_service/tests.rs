@@ -200,7 +200,11 @@ fn claims_are_read_in_every_spelling() {
 
 #[test]
 fn doubt_is_never_a_yes() {
-    for body in [json!({"valid": false}), json!({"valid": false, "sub": "u", "roles": ["admin"]})] {
+    for body in [
+        json!({"valid": false}),
+        json!({"valid": false, "sub": "u", "roles": ["admin"]}),
+        json!({"active": false, "sub": "u", "roles": ["admin"]}),
+    ] {
         assert_eq!(IdentityClaims::read(body.to_string().as_bytes()), Err(Trouble::Wrong), "{body}");
     }
     for body in [

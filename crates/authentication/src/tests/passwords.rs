@@ -219,3 +219,17 @@ async fn an_unknown_account_costs_what_a_wrong_password_does() {
     let (short, long) = (times.iter().min().unwrap(), times.iter().max().unwrap());
     assert!(*long < *short * 3, "{times:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn tries_that_no_limit_counts_cannot_choose_the_name_they_are_told_under() {
+    let house = House::file();
+    for n in 0..100 {
+        for header in [basic(&format!("user{n}"), ""), bearer(&format!("mcr_{n:016x}_{}", "x".repeat(43)))] {
+            assert_eq!(house.identify(&header).await, Err(Denied::Wrong));
+        }
+    }
+    let told = house.ledger.told();
+    assert_eq!(told.len(), 200);
+    // Equal names from one address are one row of the audit trail a minute.
+    assert!(told.iter().all(|event| event == "login_failed nobody" || event == "login_failed API token"), "{told:?}");
+}

@@ -1,10 +1,12 @@
 //! With an identity service: half a minute of memory, outages, revocations, its tokens as passwords.
 
+use std::time::Duration;
+
 use mcr_access::AccountKind;
 
 use super::{asked, refresh};
 use crate::settings::{Denied, TokenRequest};
-use crate::testing::{House, Mood, NOW_MS, basic, bearer, peer};
+use crate::testing::{House, Mood, NOW_MS, basic, bearer, peer, peer_at};
 
 fn is_unavailable<T>(outcome: &Result<T, Denied>) -> bool {
     matches!(outcome, Err(Denied::Unavailable { retry_after, .. }) if *retry_after > 0)
@@ -239,8 +241,26 @@ async fn a_client_that_goes_while_the_service_hangs_holds_nobody_up() {
     let house = House::service();
     house.service.set(Mood::Hangs);
     let header = basic("anna", "right");
-    let first = tokio::time::timeout(std::time::Duration::from_secs(1), house.identify(&header)).await;
+    let first = tokio::time::timeout(Duration::from_secs(1), house.identify(&header)).await;
     assert!(first.is_err(), "given up");
     house.service.set(Mood::Well);
     assert!(house.identify(&header).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_in_line_for_minutes_behind_a_service_that_hangs() {
+    let house = House::service();
+    house.service.set(Mood::Hangs);
+    let mut all = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let (gate, from) = (house.gate.clone(), peer_at(&format!("192.0.2.{n}")));
+        all.spawn(async move { gate.identify(Some(bearer(&format!("some-token-{n}")).as_bytes()), &from).await });
+    }
+    // This one never gives up by itself, as the real client does.
+    let told = tokio::time::timeout(Duration::from_secs(8), async {
+        for _ in 0..200 - 64 {
+            assert!(is_unavailable(&all.join_next().await.unwrap().unwrap()));
+        }
+    });
+    assert!(told.await.is_ok() && house.service.asked() == (0, 64));
 }

@@ -152,7 +152,7 @@ async fn an_api_token_is_its_owner_within_its_scope_in_every_mode() {
             assert_eq!(house.identify(&bearer(&issued.token)).await, Err(Denied::Wrong), "what it gave falls with it");
         }
         assert_eq!(house.service.asked(), (0, 0), "nobody else was shown it");
-        assert_eq!(house.ledger.told(), ["login_failed API token 0123456789abcdef"; 2]);
+        assert_eq!(house.ledger.told(), ["login_failed API token"; 2]);
     }
 }
 
