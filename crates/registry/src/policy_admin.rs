@@ -47,7 +47,7 @@ pub struct NewRule {
     pub actions: Vec<String>,
     /// Roles, of which an account must have one; none means any.
     pub roles: Vec<String>,
-    /// `anonymous`, `human`, `system`; none means any.
+    /// `anonymous`, `human`, `system`; none means any that logged in, and for a deny everybody.
     pub account_types: Vec<String>,
     /// The one account it is about.
     pub subject_uuid: Option<String>,

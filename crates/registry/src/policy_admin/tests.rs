@@ -132,21 +132,33 @@ async fn explaining_names_the_deciding_rule() {
 /// A rule whose words are not understood would have denied something, perhaps.
 #[tokio::test]
 async fn a_rule_that_cannot_be_read_stops_the_start() {
-    for (column, value) in [("actions", "[\"registry:fly\"]"), ("account_types", "[\"robot\"]")] {
+    let words = |text: &str| vec![text.to_owned()];
+    for (field, actions, kinds) in
+        [("actions", words("registry:fly"), Vec::new()), ("account_types", words("registry:pull"), words("robot"))]
+    {
         let bed = Bed::new();
-        bed.registry.create_rule(&bed.global(), pull_rule("a")).await.unwrap();
         let database = bed.database();
         let open = bed.closed().await;
-        let sqlite = std::process::Command::new("python3")
-            .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2], [sys.argv[3]]); c.commit()"])
-            .arg(database)
-            .args([format!("UPDATE policy_rules SET {column} = ?").as_str(), value])
-            .status()
-            .unwrap();
-        assert!(sqlite.success());
+        // As a newer program might have written it.
+        let metadata = mcr_metadata::Metadata::open(&database, mcr_metadata::Options::default()).unwrap();
+        let fields = mcr_metadata::RuleFields {
+            priority: 1,
+            description: String::new(),
+            effect: "deny".to_owned(),
+            actions,
+            roles: Vec::new(),
+            account_types: kinds,
+            subject: None,
+            repositories: Vec::new(),
+            enabled: true,
+        };
+        let actor = mcr_metadata::Actor { name: "root".to_owned(), address: None };
+        let request = mcr_metadata::CreateRule { fields, most: 9, actor, at_ms: 1 };
+        metadata.create_rule(request, Box::new(|written| assert!(written.is_ok())));
+        metadata.close();
         let error = open().unwrap_err();
         assert!(matches!(error, StartError::Rule { id: 1, .. }), "{error}");
-        assert!(error.to_string().contains(column), "{error}");
+        assert!(error.to_string().contains(field), "{error}");
     }
 }
 

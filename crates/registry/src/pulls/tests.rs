@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{SHARD_MAX, SHARDS};
 use crate::testing::{Bed, NOW, admin, name, tag, user};
-use crate::{Reading, Settings};
+use crate::{LoginEvent, Reading, Settings};
 
 fn digest(n: usize) -> Digest {
     Digest::sha256(n.to_string().as_bytes())
@@ -57,6 +57,35 @@ async fn what_finds_no_place_is_told_as_a_gap() {
     assert_eq!(gap[0].details, json!({ "count": some - told }));
     bed.registry.flush_pulls(true).await;
     assert_eq!(bed.told("audit_gap").await.len(), 1, "once");
+}
+
+/// Runs SQL on the database beside the registry, as another process.
+fn sql(bed: &Bed, text: &str) {
+    let program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])";
+    let status = std::process::Command::new("python3").args(["-c", program]).arg(bed.database()).arg(text).status();
+    assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_told_once_writing_works_again() {
+    let bed = Bed::new();
+    sql(
+        &bed,
+        "CREATE TRIGGER no BEFORE INSERT ON audit WHEN NEW.event IN ('manifest_pulled', 'audit_gap', 'logout')
+         BEGIN SELECT RAISE(ABORT, 'no'); END",
+    );
+    for n in 0..3 {
+        bed.registry.note_pull(&user("ann"), &name("a"), &digest(n));
+        bed.registry.note_pull(&user("ann"), &name("a"), &digest(n));
+    }
+    bed.registry.record_login(LoginEvent::Logout, "ann", None, json!({}));
+    bed.registry.flush_pulls(true).await;
+    assert_eq!((bed.count("manifest_pulled").await, bed.count("audit_gap").await), (0, 0));
+    sql(&bed, "DROP TRIGGER no");
+    bed.registry.flush_pulls(false).await;
+    let gap = bed.told("audit_gap").await;
+    assert_eq!((gap.len(), &gap[0].details), (1, &json!({ "count": 7 })));
+    assert!(bed.registry.verify_audit(&bed.global(), None).await.unwrap().sound);
 }
 
 #[test]
