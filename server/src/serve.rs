@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::anchor_key::AnchorKey;
 use crate::config::{self, BrokenIndex, Change, Commit, Config, IntegrityRule, Live, VerifyOnRead};
 use crate::http::clients::Clients;
 use crate::http::connection::Limits;
@@ -22,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::probe::{Credential, Probe, Runner, Target};
 use crate::ready::Bound;
 use crate::startup::Startup;
-use crate::{gate, process, tls};
+use crate::{files, gate, process, tls};
 
 /// Threads that may block, at most.
 const BLOCKING_THREADS: usize = 96;
@@ -94,6 +95,8 @@ fn watch(startup: &Startup, edge: &Arc<Edge>) {
         watches.spawn(async move { stopping.run_until_cancelled(tls::watch(reloader)).await });
     }
     watches.spawn(edge.gate.clone().watch(stopping()));
+    let (gate, hung_up) = (edge.gate.clone(), stopping());
+    watches.spawn(async move { hung_up.run_until_cancelled(reload_logins(gate)).await });
     let (live, registry, stopping) = (Arc::clone(&startup.live), edge.registry.clone(), stopping());
     registry.set_read_only(live.read_only());
     watches.spawn(async move {
@@ -101,6 +104,17 @@ fn watch(startup: &Startup, edge: &Arc<Edge>) {
         let watch = config::watch(live, move |changes| changed(&registry, &state, &changes));
         stopping.run_until_cancelled(watch).await
     });
+}
+
+/// Reads the password file again on SIGHUP. Its changes are noticed without one.
+async fn reload_logins(gate: Gate) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    while hangup.recv().await.is_some() {
+        let gate = gate.clone();
+        // A panic inside has been told by then.
+        let _ = tokio::task::spawn_blocking(move || gate.reload()).await;
+    }
+    Ok(())
 }
 
 /// Puts a changed configuration in force as far as the registry has to know, and tells the audit trail.
@@ -123,10 +137,14 @@ async fn open(config: &Config) -> Result<Registry, String> {
         uploads: config.storage.uploads_path.clone(),
     };
     let settings = settings(config)?;
-    tokio::task::spawn_blocking(move || Registry::open(&paths, settings, Clock::system(), mcr_blobs::Disk::real()))
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())
+    let opened = tokio::task::spawn_blocking(move || {
+        let keys = files::parent_of(&paths.database);
+        let registry = Registry::open(&paths, settings, Clock::system(), mcr_blobs::Disk::real())
+            .map_err(|error| error.to_string())?;
+        registry.set_anchor_signer(Arc::new(AnchorKey::open(&keys).map_err(|error| error.to_string())?));
+        Ok(registry)
+    });
+    opened.await.map_err(|error| error.to_string())?
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {
