@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use mcr_client::{Call, Client, Download, Reply};
+use mcr_client::{About, Call, Client, Download, Reply};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use serde_json::Value;
@@ -34,6 +34,7 @@ pub(crate) struct Api {
     patience: Duration,
     spent: Cell<Duration>,
     by_token: bool,
+    about: About,
 }
 
 impl Drop for Api {
@@ -75,7 +76,21 @@ impl Api {
         let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             built.map_err(|error| Failure::Undetermined(format!("the runtime cannot be started: {error}")))?;
-        Ok(Self { client, base, runtime: Some(runtime), patience, spent: Cell::default(), by_token })
+        Ok(Self {
+            client,
+            base,
+            runtime: Some(runtime),
+            patience,
+            spent: Cell::default(),
+            by_token,
+            about: About::Nothing,
+        })
+    }
+
+    /// For questions about this: logins that are limited to some are then asked for that.
+    pub(crate) fn about(mut self, about: About) -> Self {
+        self.about = about;
+        self
     }
 
     /// The registry, as it was said.
@@ -118,6 +133,7 @@ impl Api {
     /// # Errors
     /// [`Failure::Undetermined`] where there is none.
     pub(crate) fn reply(&self, call: &Call) -> Result<Reply, Failure> {
+        let call = &call.clone().about(self.about.clone());
         self.wait(async { self.client.call(call, MAX_BODY).await.map_err(|error| self.refused(call, error)) })
     }
 

@@ -1,8 +1,10 @@
 //! Repositories and tags as commands are given them, `[HOST/]REPO` and `[HOST/]REPO:TAG`; never a request.
 
+use mcr_client::About;
 use mcr_oci::{Reference, RepositoryName, Tag};
 use reqwest::Url;
 
+use crate::api::Api;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::target::target;
@@ -25,6 +27,26 @@ pub(crate) struct Tagged {
     pub(crate) name: RepositoryName,
     /// The tag.
     pub(crate) tag: Tag,
+}
+
+impl Repository {
+    /// The API of its registry, for questions about it.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where options make no sense.
+    pub(crate) fn api(&self, global: &Global) -> Result<Api, Failure> {
+        Ok(Api::at(global, self.base.clone())?.about(About::Repository(self.name.clone())))
+    }
+}
+
+impl Tagged {
+    /// The API of its registry, for questions about it.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where options make no sense.
+    pub(crate) fn api(&self, global: &Global) -> Result<Api, Failure> {
+        Ok(Api::at(global, self.base.clone())?.about(About::Repository(self.name.clone())))
+    }
 }
 
 /// Reads `[HOST/]REPO`; without a host it is on `--addr`.

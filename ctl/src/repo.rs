@@ -1,7 +1,7 @@
 //! `mcrctl repo`: repositories listed, shown, deleted; never how they are stored.
 
 use clap::{Args, Subcommand};
-use mcr_client::Call;
+use mcr_client::{About, Call};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -101,7 +101,7 @@ fn path_of(place: &place::Repository) -> String {
 }
 
 fn list(global: &Global, command: &List) -> Result<Answer, Failure> {
-    let api = Api::new(global)?;
+    let api = Api::new(global)?.about(About::Catalog);
     let query: Vec<(&str, String)> = command.filter.iter().map(|glob| ("filter", glob.clone())).collect();
     let json = api.list("/v1/repositories", &query, &["repositories"], command.limit)?;
     let row = |one: &Value| {
@@ -119,7 +119,7 @@ fn list(global: &Global, command: &List) -> Result<Answer, Failure> {
 
 fn show(global: &Global, command: &Show) -> Result<Answer, Failure> {
     let place = place::repository(global, &command.repository)?;
-    let api = Api::at(global, place.base.clone())?;
+    let api = place.api(global)?;
     let json = api.list(&path_of(&place), &[], &["tags", "manifests"], command.limit)?;
     Ok(Answer::done(shown(&json), json))
 }
@@ -160,7 +160,7 @@ fn delete(global: &Global, command: &Delete) -> Result<Answer, Failure> {
         command.confirm.possible()?;
     }
     let place = place::repository(global, &command.repository)?;
-    let api = Api::at(global, place.base.clone())?;
+    let api = place.api(global)?;
     let path = path_of(&place);
     let there = api.get(format!("{path}?n=1"))?;
     let what = format!("{}: {}", place.name, summary(&there));

@@ -4,7 +4,6 @@ use clap::{Args, Subcommand};
 use mcr_client::Call;
 use serde_json::{Value, json};
 
-use crate::api::Api;
 use crate::confirm::Confirm;
 use crate::failure::Failure;
 use crate::global::Global;
@@ -95,7 +94,7 @@ pub(crate) fn run(global: &Global, command: &Tag) -> Result<Answer, Failure> {
 
 fn list(global: &Global, command: &List) -> Result<Answer, Failure> {
     let place = place::repository(global, &command.repository)?;
-    let api = Api::at(global, place.base)?;
+    let api = place.api(global)?;
     let json = api.list(&format!("/v1/repositories/{}/tags", place.name), &[], &["tags"], command.limit)?;
     let names = entries(&json, "tags").iter().filter_map(Value::as_str);
     let text: String = names.map(|name| format!("{}\n", printable(name))).collect();
@@ -104,7 +103,7 @@ fn list(global: &Global, command: &List) -> Result<Answer, Failure> {
 
 fn history(global: &Global, command: &History) -> Result<Answer, Failure> {
     let place = place::tagged(global, &command.tag)?;
-    let api = Api::at(global, place.base)?;
+    let api = place.api(global)?;
     let path = format!("/v1/repositories/{}/tags/{}/history", place.name, place.tag);
     let json = api.list(&path, &[], &["history"], command.limit)?;
     let row = |one: &Value| {
@@ -121,7 +120,7 @@ fn delete(global: &Global, command: &Delete) -> Result<Answer, Failure> {
         command.confirm.possible()?;
     }
     let place = place::tagged(global, &command.tag)?;
-    let api = Api::at(global, place.base)?;
+    let api = place.api(global)?;
     let path = format!("/v1/repositories/{}/tags/{}", place.name, place.tag);
     let name = format!("{}:{}", place.name, place.tag);
     let newest = api.get(format!("{path}/history?n=1"))?;

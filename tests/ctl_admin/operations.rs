@@ -1,13 +1,14 @@
 //! `status`, `read-only`, `integrity`, `completions`: what an operator asks of a registry as a whole.
 
-use mcr_tests::accounts::USER;
+use mcr_tests::accounts::{Mode, Registry, Setup, USER};
 use mcr_tests::{Blob, Options, Server, process, push};
 
 use crate::scene::{Shell, registry};
 
 #[test]
 fn status_needs_no_login_over_rest_and_grpc() {
-    let registry = registry();
+    let setup = Setup::default().set("server", "grpc_addr = \"127.0.0.1:0\"");
+    let registry = Registry::with(Mode::Htpasswd, &setup);
     let mut shell = Shell::nobody(&registry);
     assert_eq!(shell.says(&["status", "--addr", &registry.server().url()]).lines().next(), Some("ok"));
     // What is asked without a login is not sent one, not even a wrong one.

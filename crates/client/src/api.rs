@@ -1,5 +1,6 @@
 //! The registry's own API below `/v1/`: one request with its login, and the answer as it is; never what it means.
 
+use mcr_oci::RepositoryName;
 use reqwest::Method;
 use reqwest::header::LOCATION;
 
@@ -20,6 +21,19 @@ pub struct Call {
     logged_in: bool,
     patient: bool,
     reads: bool,
+    about: About,
+}
+
+/// What a request is about, where a login is exchanged for tokens of some scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum About {
+    /// What no scope can name.
+    #[default]
+    Nothing,
+    /// The list of repositories.
+    Catalog,
+    /// A repository.
+    Repository(RepositoryName),
 }
 
 impl Call {
@@ -55,7 +69,7 @@ impl Call {
 
     fn of(method: Method, path: String, body: Option<serde_json::Value>) -> Self {
         let reads = method == Method::GET;
-        Self { method, path, body, logged_in: true, patient: true, reads }
+        Self { method, path, body, logged_in: true, patient: true, reads, about: About::Nothing }
     }
 
     /// Without the login, also where there is one.
@@ -70,6 +84,22 @@ impl Call {
     pub fn impatient(mut self) -> Self {
         self.patient = false;
         self
+    }
+
+    /// With what it is about.
+    #[must_use]
+    pub fn about(mut self, about: About) -> Self {
+        self.about = about;
+        self
+    }
+
+    fn want(&self) -> Want {
+        match &self.about {
+            About::Nothing => Want::nothing(),
+            About::Catalog => Want::catalog(),
+            About::Repository(name) if self.reads => Want::pull(name),
+            About::Repository(name) => Want::of(name, "pull,delete"),
+        }
     }
 
     /// It changes nothing, whatever its method: it may be sent again after a failure.
@@ -149,7 +179,7 @@ impl Client {
     async fn once(&self, ask: &Ask, call: &Call) -> Result<(Answer, bool), Failure> {
         let login = if call.logged_in { self.inner.auth.whole_login().await? } else { Whole::Nothing };
         let header = match login {
-            Whole::Exchanged => return Ok((self.inner.exchange(ask, &Want::nothing()).await?, true)),
+            Whole::Exchanged => return Ok((self.inner.exchange(ask, &call.want()).await?, true)),
             Whole::Header(header) => Some(header),
             Whole::Nothing => None,
         };

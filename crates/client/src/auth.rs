@@ -46,7 +46,12 @@ impl Want {
 
     /// To read a repository.
     pub(crate) fn pull(repository: &RepositoryName) -> Self {
-        let scope = format!("repository:{repository}:pull");
+        Self::of(repository, "pull")
+    }
+
+    /// To do this in a repository.
+    pub(crate) fn of(repository: &RepositoryName, actions: &str) -> Self {
+        let scope = format!("repository:{repository}:{actions}");
         Self { repository: Some(repository.clone()), scope: Some(scope) }
     }
 }

@@ -24,7 +24,7 @@ mod tries;
 mod wire;
 
 pub use answers::{Announced, BlobAnswer, Download, ManifestAnswer, Reply, Tail, Whole};
-pub use api::Call;
+pub use api::{About, Call};
 pub use client::Client;
 pub use credentials::{CredentialFiles, Kept};
 pub use error::{Error, SetupError};

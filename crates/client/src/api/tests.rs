@@ -47,9 +47,18 @@ async fn an_identity_token_is_exchanged_for_what_is_asked_for() {
         ("/token", None) => {
             assert!(request.body.contains("refresh_token=i&"), "{}", request.body);
             let scoped = request.body.contains("scope=registry%3Acatalog");
-            reply(200, &[], if scoped { r#"{"token":"t"}"# } else { r#"{"token":"none"}"# })
+            let of_repository = request.body.contains("scope=repository%3Aa%2Fb%3Apull");
+            let token = if scoped {
+                "t"
+            } else if of_repository {
+                "r"
+            } else {
+                "none"
+            };
+            reply(200, &[], &format!(r#"{{"token":"{token}"}}"#))
         }
         ("/v1/x", Some("Bearer t")) => reply(200, &[], "{}"),
+        ("/v1/repositories/a/b/", Some("Bearer r")) => reply(200, &[], "{}"),
         ("/v1/y", Some("Bearer t")) => reply(403, &[], r#"{"error":"images only"}"#),
         (_, _) => {
             let host = request.header("host").unwrap_or_default();
@@ -61,6 +70,8 @@ async fn an_identity_token_is_exchanged_for_what_is_asked_for() {
     let (_file, login) = files(&format!(r#"{{"auths":{{"{}":{{"identitytoken":"i"}}}}}}"#, server.host()));
     let client = server.client(login);
     assert_eq!(client.call(&Call::get("/v1/x"), MAX).await.unwrap().status, 200);
+    let about = About::Repository(RepositoryName::parse("a/b").unwrap());
+    assert_eq!(client.call(&Call::get("/v1/repositories/a/b/").about(about), MAX).await.unwrap().status, 200);
     let error = client.call(&Call::get("/v1/y"), MAX).await.unwrap_err();
     assert!(error.to_string().contains("images only"), "{error}");
 }
