@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mcr_access::{Account, Binding, Claims, Scope, Use, is_ours, verify};
+use mcr_access::{Account, Binding, Claims, MAX_TOKEN, Scope, Use, is_ours, verify};
 use mcr_registry::API_TOKEN_PREFIX;
 use tokio::time::Instant;
 
@@ -15,6 +15,9 @@ use crate::login::Known;
 use crate::secrets::{Mark, mark_of};
 use crate::settings::{Denied, Peer};
 use crate::throttle::Attempt;
+
+/// How every JWT begins: the start of a JSON object in base64. API tokens and the probe's do not.
+const OUR_HEAD: &[u8] = b"eyJ";
 
 /// How long a token that was read is not read again; its binding is looked at on every use. A login that was ended
 /// just while it was read is refused after this at the latest.
@@ -44,10 +47,7 @@ impl Inner {
             return Ok(self.nobody());
         }
         let mark = mark_of(token);
-        if let Some(verified) = self.verified.get(&mark)
-            && Instant::now() < verified.until
-            && self.now() < verified.expires_at
-        {
+        if let Some(verified) = self.read_lately(&mark) {
             count(&self.figures.bearer_hits);
             return self.known(&verified).await;
         }
@@ -60,6 +60,25 @@ impl Inner {
             State::Service(_) => self.identity_token(token, mark, peer).await,
             State::Open | State::Dev(_) | State::File(_) => Err(Denied::Wrong),
         }
+    }
+
+    /// Who sends a header with a token of ours that was read lately, if nothing needs to be asked for it: what nearly
+    /// every request is, and so without a future, whose state would be moved about.
+    pub(crate) fn remembered(&self, header: &[u8]) -> Option<Known> {
+        let token = header.strip_prefix(b"Bearer ").filter(|token| token.starts_with(OUR_HEAD))?;
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let token = std::str::from_utf8(token).ok()?;
+        let verified = self.read_lately(&mark_of(token))?;
+        let account = self.standing(&verified)?;
+        count(&self.figures.bearer_hits);
+        Some(Known { account, scope: verified.scope.clone(), binding: Binding::None, is_password: false })
+    }
+
+    fn read_lately(&self, mark: &Mark) -> Option<Arc<Verified>> {
+        let verified = self.verified.get(mark)?;
+        (Instant::now() < verified.until && self.now() < verified.expires_at).then_some(verified)
     }
 
     /// An API token. Guessing one is hopeless, so tries are recorded and not limited.
@@ -119,23 +138,25 @@ impl Inner {
         }
     }
 
-    /// Who a token is for now: a short look at what it is bound to.
-    async fn known(&self, verified: &Verified) -> Result<Known, Denied> {
-        let quick = match &self.state {
+    /// Who a token is for now, where that is known without asking.
+    fn standing(&self, verified: &Verified) -> Option<Arc<Account>> {
+        match &self.state {
             State::File(file) => {
                 let generation = file.snapshot().generation;
                 verified.bound.as_ref().filter(|(_, of)| *of == generation).map(|(account, _)| Arc::clone(account))
             }
             State::Service(validations) => {
-                let known = verified.carried.as_ref().and_then(|mark| validations.known(mark));
-                known.map(|known| {
-                    count(&self.figures.validation_hits);
-                    Arc::clone(&known.account)
-                })
+                let known = verified.carried.as_ref().and_then(|mark| validations.known(mark))?;
+                count(&self.figures.validation_hits);
+                Some(Arc::clone(&known.account))
             }
             State::Open | State::Dev(_) => None,
-        };
-        let account = match quick {
+        }
+    }
+
+    /// Who a token is for now: a short look at what it is bound to.
+    async fn known(&self, verified: &Verified) -> Result<Known, Denied> {
+        let account = match self.standing(verified) {
             Some(account) => account,
             None => self.stands(&verified.name, &verified.binding).await?,
         };

@@ -187,8 +187,10 @@ impl Gate {
         let Some(header) = authorization else {
             return Ok(identity(self.inner.nobody(), peer));
         };
-        let known = self.inner.read_header(header, peer).await;
-        match known {
+        if let Some(known) = self.inner.remembered(header) {
+            return Ok(identity(known, peer));
+        }
+        match self.inner.read_header(header, peer).await {
             Ok(Caller::Known(known)) => Ok(identity(known, peer)),
             Ok(Caller::Probe) => Ok(Identity::probe(address(peer))),
             Err(denied) => {
