@@ -45,8 +45,8 @@ impl SecondLife {
     /// Insists that every tag of every repository can be pulled whole.
     pub(crate) async fn assert_all_listed_whole(&self) {
         let admin = Identity::new("admin", AccountKind::Human, true, None);
-        let (permit, shown) = (self.registry.permit_global(&admin).unwrap(), self.registry.visible(&admin));
-        let page = self.registry.catalog(&permit, None, None, shown).await.unwrap();
+        let (whole, shown) = (self.registry.permit_global(&admin).unwrap(), self.registry.visible(&admin));
+        let page = self.registry.catalog(&whole, None, None, shown).await.unwrap();
         for repository in page.names {
             let listed = self.registry.tags(&permit(&repository), None, None).await.unwrap();
             for tag in listed.tags {
