@@ -44,6 +44,9 @@ impl Effect {
 }
 
 /// One rule. Every field that is not empty must match; an empty one matches anything.
+///
+/// But for one thing: who has not logged in is allowed only what a rule of the operator's gives to account type
+/// `anonymous` by name. Else every rule that forgets a field would be open to whoever can reach the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its number; negative for the built-in ones.
@@ -58,7 +61,8 @@ pub struct Rule {
     pub actions: Vec<Kind>,
     /// Roles, of which the account has at least one.
     pub roles: Vec<String>,
-    /// Kinds of account, of which it is one.
+    /// Kinds of account, of which it is one. None of them is every kind for a deny, and every kind but `anonymous` for
+    /// an allow.
     pub account_types: Vec<AccountKind>,
     /// The account, by what the identity service calls it.
     pub subject_uuid: Option<String>,
@@ -72,10 +76,17 @@ impl Rule {
     fn is_about(&self, account: &Account, action: Kind, repository: Option<&str>) -> bool {
         (self.actions.is_empty() || self.actions.contains(&action))
             && (self.roles.is_empty() || self.roles.iter().any(|role| account.has_role(role)))
-            && (self.account_types.is_empty() || self.account_types.contains(&account.kind))
+            && self.is_about_kind(account.kind)
             && self.subject_uuid.as_ref().is_none_or(|subject| *subject == account.subject)
             && (self.repositories.is_empty()
                 || repository.is_some_and(|name| self.repositories.iter().any(|pattern| glob::matches(pattern, name))))
+    }
+
+    fn is_about_kind(&self, kind: AccountKind) -> bool {
+        if !self.account_types.is_empty() {
+            return self.account_types.contains(&kind);
+        }
+        kind != AccountKind::Anonymous || self.effect == Effect::Deny || self.id < 0
     }
 }
 

@@ -166,7 +166,7 @@ fn is_open_to_all(policy: &Policy) -> bool {
             && rule.enabled
             && rule.effect == Effect::Allow
             && rule.roles.is_empty()
-            && (rule.account_types.is_empty() || rule.account_types.contains(&AccountKind::Anonymous))
+            && rule.account_types.contains(&AccountKind::Anonymous)
             && rule.subject_uuid.as_ref().is_none_or(|subject| *subject == nobody.subject)
     };
     policy.rules().any(opens)

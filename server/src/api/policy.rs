@@ -25,7 +25,7 @@ pub struct PolicyRule {
     pub actions: Vec<String>,
     /// Roles, of which the account has one; empty is any account.
     pub roles: Vec<String>,
-    /// `anonymous`, `human`, `system`; empty is any.
+    /// `anonymous`, `human`, `system`; empty is any that logged in, and for `deny` everybody.
     #[schema(value_type = Vec<AccountType>)]
     pub account_types: Vec<String>,
     /// The account: the identity service's UUID, else the name; null is any.
@@ -71,7 +71,7 @@ pub struct NewRule {
     /// Roles, of which the account has one; empty is any account.
     #[serde(default)]
     pub roles: Vec<String>,
-    /// `anonymous`, `human`, `system`; empty is any.
+    /// `anonymous`, `human`, `system`; empty is any that logged in, and for `deny` everybody.
     #[serde(default)]
     #[schema(value_type = Vec<AccountType>)]
     pub account_types: Vec<String>,

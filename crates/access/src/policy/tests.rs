@@ -54,6 +54,28 @@ fn an_empty_default_gives_nothing_and_not_everything() {
 }
 
 #[test]
+fn who_has_not_logged_in_is_allowed_only_what_names_them() {
+    let nobody = Account::anonymous();
+    for open in [
+        rule(1, Effect::Allow),
+        Rule { repositories: vec!["**".into()], ..rule(2, Effect::Allow) },
+        Rule { actions: vec![Kind::Pull], ..rule(3, Effect::Allow) },
+    ] {
+        for action in Kind::IN_RULES.into_iter().filter(|action| *action != Kind::VersionCheck) {
+            assert!(!asked(vec![open.clone()], &nobody, action, Some("a")).0, "{open:?} {action:?}");
+        }
+        assert!(asked(vec![open.clone()], &account(AccountKind::System, &[]), Kind::Pull, Some("a")).0, "{open:?}");
+        let named = Rule { account_types: vec![AccountKind::Anonymous], ..open };
+        assert!(asked(vec![named.clone()], &nobody, Kind::Pull, Some("a")).0);
+        // A deny is about everybody.
+        assert_eq!(asked(vec![named, rule(9, Effect::Deny)], &nobody, Kind::Pull, Some("a")), (false, Some(9)));
+    }
+    assert!(asked(vec![], &nobody, Kind::VersionCheck, None).0);
+    let everyone = Account::new("anonymous", "anonymous", AccountKind::Anonymous, &["admin"]);
+    assert!(asked(vec![], &everyone, Kind::ManagePolicy, None).0, "without logins everyone is administrator");
+}
+
+#[test]
 fn deny_wins_whatever_the_priorities_and_touches_no_admin() {
     let rules =
         || vec![Rule { priority: 1, ..rule(7, Effect::Allow) }, Rule { priority: 900, ..rule(8, Effect::Deny) }];
