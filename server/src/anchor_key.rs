@@ -31,6 +31,9 @@ pub enum AnchorKeyError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Others can read it, so what it signs proves nothing.
+    #[error("{}: others than its owner can read the key of the audit trail; if nobody did, take the right away: chmod 600", .0.display())]
+    Open(PathBuf),
     /// The file is not what was written once.
     #[error("{} is no Ed25519 key in PEM: bring it back from a backup, or remove it to have a new one made, after which earlier cuts of the audit trail cannot be verified", .0.display())]
     Damaged(PathBuf),
@@ -60,6 +63,9 @@ impl AnchorKey {
             let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| AnchorKeyError::Generate)?;
             let text = format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode(made.as_ref()));
             files::write_new(&path, text.as_bytes(), 0o600).map_err(failed)?;
+        }
+        if !files::is_private(&path).map_err(failed)? {
+            return Err(AnchorKeyError::Open(path));
         }
         let text = files::read_text(&path, MAX_FILE).map_err(failed)?;
         let body: String = text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
@@ -102,6 +108,8 @@ mod tests {
     #[test]
     fn a_damaged_key_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
+        files::replace(&dir.path().join(FILE), b"nonsense", 0o640).unwrap();
+        assert!(matches!(AnchorKey::open(dir.path()), Err(AnchorKeyError::Open(_))));
         files::replace(&dir.path().join(FILE), b"nonsense", 0o600).unwrap();
         let error = AnchorKey::open(dir.path()).unwrap_err();
         assert!(error.to_string().contains("is no Ed25519 key"), "{error}");

@@ -9,7 +9,9 @@ use serde_json::{Value as Json, json};
 use crate::cli::{Failure, print};
 use crate::config::table::{self, KEYS, Key, RULE_KEYS};
 use crate::config::value::Value;
-use crate::config::{self, Config, Environment, Loaded, Origin, Problem, Problems, Setting, Settings, Sources};
+use crate::config::{
+    self, AuthMode, Config, Environment, Loaded, Origin, Problem, Problems, Setting, Settings, Sources,
+};
 use crate::{files, tls};
 
 /// Shows and checks the configuration of these files.
@@ -65,9 +67,33 @@ fn checks(config: &Config) -> Vec<Check> {
     if let (Some(cert), Some(key)) = (&config.server.tls_cert, &config.server.tls_key) {
         checks.push(Check { name: "certificate", result: certificate(cert, key) });
     }
+    checks.extend(login_checks(config));
     checks.push(Check { name: "probe.schedule", result: Ok(next_runs(config.probe.schedule.as_deref())) });
     checks
 }
+
+/// Whether the files of logins can be read, and what a proxy in front means for limits.
+fn login_checks(config: &Config) -> Vec<Check> {
+    let readable = |path: &Path| match files::read_bytes(path, MAX_LOGIN_FILE) {
+        Ok(_) => Ok(format!("{} can be read", path.display())),
+        Err(error) => Err(format!("{}: cannot be read: {error}; check the path and its permissions", path.display())),
+    };
+    let mut checks = Vec::new();
+    if let (AuthMode::Htpasswd, Some(file)) = (config.auth.mode, &config.auth.htpasswd_file) {
+        checks.push(Check { name: "htpasswd_file", result: readable(file) });
+    }
+    if let (AuthMode::Mcias, Some(ca)) = (config.auth.mode, &config.mcias.ca_cert) {
+        checks.push(Check { name: "ca_cert", result: readable(ca) });
+    }
+    if config.server.behind_tls_proxy && config.server.trusted_proxies.is_empty() {
+        let told = "behind_tls_proxy without trusted_proxies: every client has the address of the proxy, in the audit trail and for limits";
+        checks.push(Check { name: "trusted_proxies", result: Ok(told.to_owned()) });
+    }
+    checks
+}
+
+/// A password file or certificates larger than this are something else, in bytes.
+const MAX_LOGIN_FILE: u64 = 8 << 20;
 
 /// How many runs of a schedule are shown.
 const RUNS_SHOWN: usize = 3;

@@ -64,6 +64,14 @@ pub fn is_directory(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.is_dir())
 }
 
+/// Whether nobody but its owner may read or write a file.
+///
+/// # Errors
+/// Those of the system.
+pub fn is_private(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.mode() & 0o077 == 0)
+}
+
 /// What tells two states of a file apart without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use mcr_metadata::Metadata;
 use mcr_seams::Clock;
 
+use crate::anchor_key::AnchorKey;
 use crate::cli::{Failure, print};
 use crate::config::reference::{Chosen, annotated};
 use crate::config::{self, AuthMode, Environment, Sources};
@@ -16,7 +17,7 @@ use crate::dev::{self, Layout};
 use crate::files;
 use crate::lock::DataLock;
 use crate::ready::shell_word;
-use crate::tls;
+use crate::{gate, tls};
 
 /// What `init` was asked for.
 #[derive(Clone)]
@@ -104,6 +105,7 @@ fn write(request: &Request) -> Result<(), Failure> {
         make_database(&layout)?;
     }
     let made = make_certificate(&layout)?;
+    make_keys(&files::parent_of(&layout.database))?;
     if request.auth == AuthMode::Htpasswd {
         let name = request.admin.as_deref().unwrap_or(ADMIN);
         if let Some(password) = account::make(&passwords, name, request.password.as_deref())? {
@@ -145,6 +147,15 @@ fn make_database(layout: &Layout) -> Result<(), Failure> {
     let _lock = DataLock::acquire("mcrsrv init", &layout.database, &layout.layers).map_err(Failure::refused)?;
     let made = Metadata::open(&layout.database, mcr_metadata::Options::default());
     made.map(Metadata::close).map_err(|error| Failure::refused(format!("{}: {error}", layout.database.display())))
+}
+
+/// The keys that tokens and the audit trail are signed with, where there are none.
+fn make_keys(directory: &Path) -> Result<(), Failure> {
+    let path = directory.join(gate::KEYS_FILE);
+    let ring = mcr_access::KeyRing::generate(Clock::system().now_ms())
+        .map_err(|error| Failure::refused(format!("no token key can be made: {error}")))?;
+    files::write_new(&path, ring.to_text().as_bytes(), 0o600).map_err(|error| cannot(&path, &error))?;
+    AnchorKey::open(directory).map(drop).map_err(Failure::refused)
 }
 
 /// Data beside the configuration, the certificate in `certs/`.

@@ -126,3 +126,26 @@ fn a_certificate_is_checked() {
     let said = certificate(&cert, &key).unwrap_err();
     assert!(said.contains("the certificate expired on 2018-"), "{said}");
 }
+
+#[test]
+fn the_files_of_logins_must_be_readable_and_a_proxy_nobody_trusts_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let passwords = dir.path().join("htpasswd");
+    let more = format!("htpasswd_file = \"{}\"\nadmins = [\"ann\"]\n", passwords.display());
+    let text = |dir: &Path| {
+        let text = format!(
+            "[server]\nlisten_addr = \":0\"\nbehind_tls_proxy = true\n[database]\npath = \"{0}/mcr.db\"\n[storage]\nlayers_path = \"{0}/layers\"\n[auth]\nmode = \"htpasswd\"\n{more}",
+            dir.display()
+        );
+        let path = dir.join("mcr.toml");
+        files::replace(&path, text.as_bytes(), 0o600).unwrap();
+        config::load(Sources::of_files(vec![path], Environment::default())).unwrap()
+    };
+    let found = |name: &str| checks(&text(dir.path()).config).into_iter().find(|check| check.name == name);
+    let missing = found("htpasswd_file").unwrap().result.unwrap_err();
+    assert!(missing.contains("htpasswd: cannot be read: No such file"), "{missing}");
+    files::replace(&passwords, b"", 0o600).unwrap();
+    assert!(found("htpasswd_file").unwrap().result.is_ok());
+    assert!(found("trusted_proxies").unwrap().result.unwrap().contains("every client has the address of the proxy"));
+    assert_eq!(found("ca_cert"), None);
+}

@@ -26,6 +26,8 @@ fn what_is_written_is_a_good_configuration() {
         ("certs", 0o700),
         ("certs/key.pem", 0o600),
         ("mcr.db", 0o600),
+        ("token-keys.json", 0o600),
+        ("audit-key.pem", 0o600),
     ] {
         assert_eq!(mode(&home.join(path)), expected, "{path}");
     }
