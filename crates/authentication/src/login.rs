@@ -174,6 +174,9 @@ impl Inner {
     /// address: under a name that its sender chooses, each of any number of tries would be a row of the audit trail.
     pub(crate) fn tell_unlimited(&self, account: &'static str, given: &str, peer: &Peer, reason: &str) {
         count(&self.figures.logins_failed);
+        if !self.throttle.may_tell(peer) {
+            return;
+        }
         let (given, address) = (shown(given), address(peer).unwrap_or_default());
         tracing::info!(account, given, address, reason, "a login failed");
         self.record(LoginEvent::Failed, account, peer, json!({ "reason": reason, "given": given }));

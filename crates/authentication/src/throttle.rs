@@ -6,7 +6,7 @@
 //! | bucket | tries at once | one more every | a day |
 //! |---|---|---|---|
 //! | one account from one address | 10 | 10 s | 8 650 |
-//! | one account from anywhere | 50 | 6 s | 14 450 |
+//! | one account from anywhere | 20 | 6 s | 14 420 |
 //! | one address, whatever the account | 50 | 2 s | 43 250 |
 //! | one wrong pair again, from anywhere | 5 | 10 s | |
 //!
@@ -43,7 +43,7 @@ struct Size {
 }
 
 const ACCOUNT_AT_ADDRESS: Size = Size { burst: 10, every: Duration::from_secs(10) };
-const ACCOUNT: Size = Size { burst: 50, every: Duration::from_secs(6) };
+const ACCOUNT: Size = Size { burst: 20, every: Duration::from_secs(6) };
 const ADDRESS: Size = Size { burst: 50, every: Duration::from_secs(2) };
 const SAME_PAIR: Size = Size { burst: 5, every: Duration::from_secs(10) };
 
@@ -161,6 +161,13 @@ impl Throttle {
             leave.taken.push(bucket);
         }
         Ok(leave)
+    }
+
+    /// Whether one more wrong try that no bucket counts may be told, as many as an address may make: rows of the audit
+    /// trail are by address, and one customer has 2^64 of them.
+    pub(crate) fn may_tell(&self, peer: &Peer) -> bool {
+        let Some(address) = peer.address.filter(|_| !peer.is_shared).map(network) else { return true };
+        self.bucket(self.marker.mark(&["told", &address]), ADDRESS).take().is_ok()
     }
 
     /// Whether a credential was wrong lately.
