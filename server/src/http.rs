@@ -6,6 +6,7 @@ pub mod body;
 pub mod challenge;
 pub mod clients;
 pub mod connection;
+pub mod cursor;
 pub mod edge;
 pub mod endpoint;
 pub mod error;

@@ -6,6 +6,8 @@ use mcr_authentication::Denied;
 use mcr_registry::Error;
 use tonic::Code;
 
+use crate::http::cursor::UnknownCursor;
+
 /// Why a request was not done; the text is what the caller reads, the same over REST and gRPC.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
@@ -141,6 +143,12 @@ impl From<Error> for ApiError {
             Error::DiskFull(_) => Self::DiskFull(text),
             Error::Unavailable { retry_after, .. } => Self::Unavailable { message: text, retry_after },
         }
+    }
+}
+
+impl From<UnknownCursor> for ApiError {
+    fn from(unknown: UnknownCursor) -> Self {
+        Self::Invalid(unknown.to_string())
     }
 }
 

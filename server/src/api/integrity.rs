@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiError, Caller, Time, page, words};
+use crate::http::cursor;
 
 /// Runs that are shown, newest first.
 const HISTORY: usize = 50;
@@ -19,7 +20,7 @@ pub struct Selection {
     /// Tags in the page: 0 to 1000, 100 where it is not given; more is taken as 1000.
     #[param(value_type = Option<u64>, minimum = 0, default = 100)]
     pub n: Option<u32>,
-    /// `REPOSITORY:TAG`, the `next` of the page before.
+    /// `REPOSITORY:TAG`, or the `next` of the page before.
     pub last: Option<String>,
     /// `sound`, `broken` or `undetermined`.
     #[param(value_type = Option<words::State>)]
@@ -204,7 +205,7 @@ fn query(selection: &Selection) -> Result<TagQuery, ApiError> {
         None => None,
         Some(text) => Some(State::parse(&text).ok_or_else(|| invalid("state must be sound, broken or undetermined"))?),
     };
-    let last = match given(&selection.last) {
+    let last = match cursor::place(given(&selection.last))? {
         None => None,
         Some(text) => {
             let (repository, tag) = text.rsplit_once(':').ok_or_else(|| invalid("last must be REPOSITORY:TAG"))?;
@@ -243,7 +244,11 @@ fn document(caller: &Caller, report: &IntegrityReport, wanted: Option<&str>) -> 
         scrub: None,
         findings,
         tags: report.tags.tags.iter().filter(|tag| may_see(&tag.repository)).map(tag_state).collect(),
-        next: report.tags.next.as_ref().map(|(repository, tag)| format!("{repository}:{tag}")),
+        next: report
+            .tags
+            .next
+            .as_ref()
+            .and_then(|(repository, tag)| cursor::shown(format!("{repository}:{tag}"), may_see(repository))),
     }
 }
 

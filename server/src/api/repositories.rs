@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiError, Caller, Page, Time, page};
+use crate::http::cursor;
 
 /// Bytes of a filter at most.
 const MAX_FILTER: usize = 512;
@@ -158,15 +159,18 @@ pub async fn list(caller: &Caller, page: &Page, filter: &Filter) -> Result<Repos
     if pattern.as_ref().is_some_and(|pattern| pattern.len() > MAX_FILTER) {
         return Err(ApiError::Invalid(format!("filter has more than {MAX_FILTER} bytes")));
     }
-    let (last, limit) = (page.cursor()?, page.limit(page::DEFAULT)?);
+    let (last, limit) = (cursor::place(page.cursor()?)?, page.limit(page::DEFAULT)?);
     let registry = &caller.edge.registry;
     let visible = registry.visible(&caller.identity);
+    let may_see = Arc::clone(&visible);
     let shown: NameFilter = match pattern {
         None => visible,
         Some(pattern) => Arc::new(move |name| glob::matches(&pattern, name) && visible(name)),
     };
     let found = registry.repositories(&permit, shown, last, limit).await?;
-    Ok(RepositoryList { repositories: found.repositories.into_iter().map(summary).collect(), next: found.next })
+    let seen = found.next.as_deref().is_some_and(|next| may_see(next));
+    let next = found.next.and_then(|next| cursor::shown(next, seen));
+    Ok(RepositoryList { repositories: found.repositories.into_iter().map(summary).collect(), next })
 }
 
 /// A repository with a page of its content.

@@ -1,5 +1,7 @@
 //! Listings over HTTP: catalog, tags, referrers, with their pages; headers in, JSON out, no business.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -7,10 +9,10 @@ use mcr_access::{Catalog, Pull};
 use mcr_oci::{Digest, ErrorCode, RepositoryName, media_type};
 use serde_json::{Map, Value, json};
 
-use super::error;
 use super::query::encode;
 use super::respond::{Answer, full, json as json_answer, next_page, oci_error};
 use super::service::{Context, for_method};
+use super::{cursor, error};
 
 /// `OCI-Filters-Applied` (dist-spec "Listing Referrers").
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -24,10 +26,13 @@ pub async fn catalog(context: &Context<'_>, head: bool) -> Result<Answer, Answer
     let (n, last) = page(context)?;
     let registry = &context.edge.registry;
     let shown = registry.visible(permit.identity());
-    let page = registry.catalog(&permit, last, n, shown).await.map_err(|e| error::answer(&e))?;
+    let last = cursor::place(last)
+        .map_err(|unknown| oci_error(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, &unknown.to_string()))?;
+    let page = registry.catalog(&permit, last, n, Arc::clone(&shown)).await.map_err(|e| error::answer(&e))?;
     let mut answer = json_answer(StatusCode::OK, &json!({ "repositories": page.names }));
-    if let Some(next) = page.next {
-        next_page(&mut answer, &format!("/v2/_catalog?{}", cursor(&next, n)));
+    let seen = page.next.as_deref().is_some_and(|next| shown(next));
+    if let Some(next) = page.next.and_then(|next| cursor::shown(next, seen)) {
+        next_page(&mut answer, &format!("/v2/_catalog?{}", parameters(&next, n)));
     }
     Ok(for_method(answer, head))
 }
@@ -42,7 +47,7 @@ pub async fn tags(context: &Context<'_>, repository: &RepositoryName, head: bool
     let page = context.edge.registry.tags(&permit, last, n).await.map_err(|e| error::answer(&e))?;
     let mut answer = json_answer(StatusCode::OK, &json!({ "name": repository.as_str(), "tags": page.tags }));
     if let Some(next) = page.next {
-        next_page(&mut answer, &format!("/v2/{repository}/tags/list?{}", cursor(&next, n)));
+        next_page(&mut answer, &format!("/v2/{repository}/tags/list?{}", parameters(&next, n)));
     }
     Ok(for_method(answer, head))
 }
@@ -102,6 +107,6 @@ fn page(context: &Context<'_>) -> Result<(Option<usize>, Option<String>), Answer
     Ok((n, context.query.get("last").filter(|l| !l.is_empty()).map(str::to_owned)))
 }
 
-fn cursor(last: &str, n: Option<usize>) -> String {
+fn parameters(last: &str, n: Option<usize>) -> String {
     n.map_or_else(|| format!("last={}", encode(last)), |n| format!("last={}&n={n}", encode(last)))
 }
