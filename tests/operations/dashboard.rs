@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use mcr_tests::accounts::{Mode, Registry};
 use mcr_tests::{Server, process, tools};
 use serde_json::Value;
 
@@ -95,6 +96,11 @@ fn every_metric_that_rules_and_dashboard_name_is_really_there() {
     scene::sound_image(&server.client());
     scene::quarantine_one(&server);
     there.extend(exposed(&server.client().get("/metrics").expect(200).text()));
+
+    let registry = Registry::start(Mode::Mcias);
+    // The identity service was heard of once somebody has logged in.
+    let _ = registry.admin().get("/v2/").expect(200);
+    there.extend(exposed(&registry.nobody().get("/metrics").expect(200).text()));
 
     let registry = Distribution::start();
     scene::orphan_index(&registry);

@@ -32,4 +32,7 @@ pages! {
     scan_findings => "RegistryScanFindings.md",
     scan_stale => "RegistryScanStale.md",
     low_cache_hit_rate => "RegistryLowCacheHitRate.md",
+    identity_service_down => "RegistryIdentityServiceDown.md",
+    certificate_expiring => "RegistryCertificateExpiring.md",
+    login_and_permission_problems => "login-and-permission-problems.md",
 }
