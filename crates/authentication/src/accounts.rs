@@ -55,6 +55,8 @@ pub(crate) struct PasswordFile {
     current: RwLock<Arc<Snapshot>>,
     /// Of the file that was last looked at, good or not, so that a bad one is told once.
     looked_at: Mutex<Option<Signature>>,
+    /// Of the file as it was when it was last asked whether it changed.
+    seen: Mutex<Option<Signature>>,
 }
 
 impl PasswordFile {
@@ -64,17 +66,19 @@ impl PasswordFile {
         let (accounts, signature) = read(&settings)?;
         tracing::info!(accounts = accounts.len(), "read the password file");
         let current = RwLock::new(Arc::new(Snapshot { accounts, generation: 0 }));
-        Ok(Self { settings, current, looked_at: Mutex::new(Some(signature)) })
+        Ok(Self { settings, current, looked_at: Mutex::new(Some(signature)), seen: Mutex::new(Some(signature)) })
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the file is another than the one last looked at. Blocks.
+    /// Whether the file is another than the one last looked at, and has been so since the last question: `htpasswd`
+    /// writes it in place, and half of it would be an account less for everybody in the other half. Blocks.
     pub(crate) fn has_changed(&self) -> bool {
         let now = files::signature(&self.settings.file).ok();
-        now != *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+        let before = std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), now);
+        now == before && now != *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the file as it is now; one that is wrong is logged, and the accounts of the last good one go on. Blocks.

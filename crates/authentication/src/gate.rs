@@ -296,7 +296,8 @@ impl Inner {
         self.clock.now_ms().div_euclid(1000)
     }
 
-    /// The token, where it is in force and its owner still has an account.
+    /// The token, where it is in force and its owner still has an account. Only a password file tells that: with an
+    /// identity service the owner is who it was when the token was made, until the token runs out or is revoked.
     pub(crate) fn api_token(&self, presented: &str) -> Option<(ApiToken, Arc<Account>)> {
         let token = self.ledger.api_token(presented)?;
         let owner = match &self.state {

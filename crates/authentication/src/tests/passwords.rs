@@ -137,7 +137,13 @@ async fn a_bad_file_is_refused_at_the_start_and_passed_over_later() {
 #[tokio::test(start_paused = true)]
 async fn a_file_that_changes_is_read_without_being_told() {
     let house = House::file();
-    write(&house.directory.path().join("htpasswd"), &(line("root", "right") + &line("carl", "new")));
+    let path = house.directory.path().join("htpasswd");
+    let whole = line("root", "right") + &line("carl", "new");
+    write(&path, &line("root", "right"));
+    house.gate.inner.look(false);
+    assert!(house.identify(&basic("anna", "right")).await.is_ok(), "half of it is not taken");
+    write(&path, &whole);
+    house.gate.inner.look(false);
     house.gate.inner.look(false);
     assert!(house.identify(&basic("carl", "new")).await.is_ok());
     assert_eq!(house.identify(&basic("anna", "right")).await, Err(Denied::Wrong));
