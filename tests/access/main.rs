@@ -8,8 +8,10 @@
 )]
 
 mod attacks;
+mod audit;
 mod journey;
 mod outage;
 mod programs;
 mod proxies;
 mod standin;
+mod tokens;

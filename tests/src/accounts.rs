@@ -264,6 +264,24 @@ impl Registry {
         answer.json()["events"].as_array().cloned().expect("a list of events")
     }
 
+    /// How many events of this kind there are, over all pages.
+    ///
+    /// # Panics
+    /// Where the pages do not end.
+    #[must_use]
+    #[track_caller]
+    pub fn count_events(&self, event: &str) -> usize {
+        let (admin, mut count) = (self.admin(), 0);
+        let mut target = format!("/v1/audit?n=1000&order=asc&event={event}");
+        for _ in 0..100 {
+            let page = admin.get(&target).expect(200).json();
+            count += page["events"].as_array().map_or(0, Vec::len);
+            let Some(next) = page["next"].as_str() else { return count };
+            target = format!("/v1/audit?n=1000&order=asc&event={event}&last={next}");
+        }
+        panic!("a hundred pages and no end");
+    }
+
     /// Notes a text that must not stand in any log.
     ///
     /// # Panics

@@ -8,6 +8,28 @@ const MAX_PARAMETERS: usize = 1024;
 const ESCAPED: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'&').add(b'+').add(b'%').add(b'?').add(b'=');
 
+/// Parameters whose values are logged: the ones that name content, pages and filters. Any other one may hold what
+/// somebody took for a way to log in.
+const LOGGED: &[&str] = &[
+    "artifactType",
+    "digest",
+    "digest-algorithm",
+    "event",
+    "filter",
+    "format",
+    "from",
+    "last",
+    "mount",
+    "n",
+    "offset",
+    "order",
+    "origin",
+    "repository",
+    "since",
+    "tag",
+    "until",
+];
+
 /// The decoded parameters of a query, in order. `+` stays `+`: media types have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
@@ -68,6 +90,18 @@ pub fn encode(value: &str) -> String {
     utf8_percent_encode(value, ESCAPED).to_string()
 }
 
+/// Path and query as the log shows them: values of parameters that nobody asked for are left out.
+#[must_use]
+pub fn logged(path: &str, query: Option<&str>) -> String {
+    let Some(query) = query else { return path.to_owned() };
+    let shown = query.split('&').take(MAX_PARAMETERS).map(|pair| match pair.split_once('=') {
+        Some((name, _)) if !LOGGED.contains(&name) => format!("{name}=***"),
+        None if !LOGGED.contains(&pair) => "***".to_owned(),
+        _ => pair.to_owned(),
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +115,15 @@ mod tests {
         assert_eq!(query.get("t"), Some("a+b"));
         assert_eq!(query.get("flag"), Some(""));
         assert_eq!(query.get("absent"), None);
+    }
+
+    #[test]
+    fn a_log_shows_no_value_that_nobody_asked_for() {
+        assert_eq!(logged("/v2/", None), "/v2/");
+        assert_eq!(
+            logged("/v2/", Some("n=3&password=x&a&to%6Ben=y&last=b=c")),
+            "/v2/?n=3&password=***&***&to%6Ben=***&last=b=c"
+        );
     }
 
     #[test]

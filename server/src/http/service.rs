@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use mcr_access::{Action, GlobalPermit, Identity, Permit, Refusal, VersionCheck, is_allowed};
+use mcr_access::{Action, Delete, GlobalPermit, Identity, Permit, Pull, Push, Refusal, VersionCheck, is_allowed};
 use mcr_authentication::{Denied, Peer};
 use mcr_oci::{ErrorCode, RepositoryName};
 
@@ -19,7 +18,7 @@ use super::clients::{Client, TooMany};
 use super::edge::Edge;
 use super::endpoint::{BadPath, Endpoint};
 use super::peer::Link;
-use super::query::Query;
+use super::query::{self, Query};
 use super::respond::{API_VERSION, Answer, REQUEST_ID, empty, full, oci_error, set};
 use super::{admin, blobs, error, lists, manifests, token, uploads, v1};
 
@@ -108,9 +107,8 @@ pub async fn answer(edge: &Arc<Edge>, link: &Link, client: Option<&Client>, requ
     let endpoint = Endpoint::parse(head.uri.path());
     let route = endpoint.as_ref().map_or("other", Endpoint::route);
     // A password does not belong into a query, and there it would be logged.
-    let shown =
-        if route == "token" { Some(head.uri.path()) } else { head.uri.path_and_query().map(PathAndQuery::as_str) };
-    let (method, path) = (head.method.clone(), shown.map(str::to_owned));
+    let query = head.uri.query().filter(|_| route != "token");
+    let (method, path) = (head.method.clone(), query::logged(head.uri.path(), query));
     let body = InBody::new(incoming, edge.read_timeout, edge.tasks.clone());
     let peer = link.peer(&head.headers);
     let forwarded = if link.is_trusted() { edge.clients.of(&peer) } else { None };
@@ -130,7 +128,7 @@ pub async fn answer(edge: &Arc<Edge>, link: &Link, client: Option<&Client>, requ
     if !quiet || tracing::enabled!(tracing::Level::DEBUG) {
         let id = format!("{}-{number:x}", edge.id_prefix);
         set(&mut answer, REQUEST_ID, &id);
-        log(&id, &method, path.as_deref().unwrap_or("/"), status, elapsed, peer.address.unwrap_or(link.address));
+        log(&id, &method, &path, status, elapsed, peer.address.unwrap_or(link.address));
     }
     answer
 }
@@ -243,9 +241,8 @@ async fn routed(context: &Context<'_>, body: InBody) -> Result<Answer, Answer> {
         }
         ("PUT", E::Manifest(repository, reference)) => manifests::put(context, repository, reference, body).await,
         ("DELETE", E::Manifest(repository, reference)) => manifests::delete(context, repository, reference).await,
-        ("PUT", E::ManifestBadTag(_, why)) => Ok(oci_error(StatusCode::BAD_REQUEST, ErrorCode::NameInvalid, why)),
-        ("GET" | "HEAD" | "DELETE", E::ManifestBadTag(_, why)) => {
-            Ok(oci_error(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, why))
+        (method @ ("GET" | "HEAD" | "PUT" | "DELETE"), E::ManifestBadTag(repository, why)) => {
+            bad_tag(context, method, repository, why)
         }
         ("HEAD", E::Blob(repository, digest)) => blobs::head(context, repository, digest).await,
         ("GET", E::Blob(repository, digest)) => blobs::get(context, repository, digest).await,
@@ -255,8 +252,30 @@ async fn routed(context: &Context<'_>, body: InBody) -> Result<Answer, Answer> {
         ("PATCH", E::Upload(repository, id)) => uploads::patch(context, repository, id, body).await,
         ("PUT", E::Upload(repository, id)) => uploads::put(context, repository, id, body).await,
         ("DELETE", E::Upload(repository, id)) => uploads::cancel(context, repository, id).await,
+        _ if sent_nothing(&context.identity) && context.edge.gate.needs_login() => {
+            Err(context.ask().denied(&Denied::Missing, None))
+        }
         (_, endpoint) => Ok(error::bad_method(endpoint)),
     }
+}
+
+/// A reference that is neither a tag nor a digest. Who may not do it with a good one learns nothing of names.
+fn bad_tag(context: &Context<'_>, method: &str, repository: &RepositoryName, why: &str) -> Result<Answer, Answer> {
+    let (status, code) = match method {
+        "PUT" => {
+            let _permit = context.permit::<Push>(repository)?;
+            (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid)
+        }
+        "DELETE" => {
+            let _permit = context.permit::<Delete>(repository)?;
+            (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown)
+        }
+        _ => {
+            let _permit = context.permit::<Pull>(repository)?;
+            (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown)
+        }
+    };
+    Ok(for_method(oci_error(status, code, why), method == "HEAD"))
 }
 
 /// Challenges whoever has sent nothing wherever logins exist, also where everybody may pull: clients that meet 200

@@ -75,8 +75,9 @@ fn ten_thousand(mode: Mode, guess: impl Fn(usize) -> (String, String, String) + 
         assert!(asked < GUESSES / 2, "the identity service is spared: asked {asked} times");
     }
     registry.assert_audit_sound();
-    let recorded = registry.events("login_failed").len();
-    assert!(recorded > 0 && recorded < 1000, "repeats are counted, not written one by one: {recorded} rows");
+    // One row for each address and account in a minute, and one more for its repeats: never a row a guess.
+    let recorded = registry.count_events("login_failed");
+    assert!(recorded > 0 && recorded < GUESSES / 2, "repeats are counted, not written one by one: {recorded} rows");
     registry.assert_nothing_secret_logged();
     counts
 }
@@ -92,10 +93,11 @@ fn ten_thousand_guesses_from_one_address_get_nowhere() {
 }
 
 #[test]
-fn ten_thousand_guesses_from_a_thousand_addresses_get_nowhere() {
+fn ten_thousand_guesses_from_five_hundred_addresses_get_nowhere() {
     let counts = ten_thousand(Mode::Mcias, |number| {
         let address = format!("198.51.{}.{}", number % 4, number % 250);
-        (format!("nobody-{}", number % 40), format!("guess-{number}"), address)
+        // Of each account, a thousand guesses; of each address, twenty.
+        (format!("nobody-{}", number % 10), format!("guess-{number}"), address)
     });
     assert!(counts[1] > GUESSES / 2, "{counts:?}");
 }
