@@ -10,6 +10,9 @@ oras_version=v1.3.0
 helm_version=v3.19.0
 traefik_version=v3.5.0
 distribution_version=v3.1.1
+grpcurl_version=v1.9.3
+schemathesis_version=4.32.5
+openapi_validator_version=0.9.0
 # Commit 967efdc079b9 of the specification, which tests 1.1 and dev.
 conformance_version=v0.0.0-20260716174315-967efdc079b9
 
@@ -22,7 +25,7 @@ packages=(
     cc:gcc c++:g++ tar:tar gzip:gzip mount:mount git:git jq:jq openssl:openssl
     prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager
     amtool:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
-    htpasswd:apache2-utils ip:iproute2 unshare:util-linux sqlite3:sqlite3
+    htpasswd:apache2-utils ip:iproute2 unshare:util-linux sqlite3:sqlite3 python3:python3
 )
 # Debian packages without a program, by a file of theirs.
 libraries=(
@@ -173,6 +176,35 @@ build_traefik() {
     rm -rf "$work"
 }
 
+# Python programs in an environment of their own, and each in the cache by its name, or NAME.missing with the reason.
+install_python() {
+    local home=$cache/python what="schemathesis==$schemathesis_version openapi-spec-validator==$openapi_validator_version"
+    if [ "$(cat "$home/installed" 2>/dev/null)" = "$what" ]; then
+        rm -f "$cache/schemathesis.missing" "$cache/openapi-spec-validator.missing"
+        return 0
+    fi
+    say "installing $what"
+    local log program
+    log=$(mktemp)
+    rm -rf "$home"
+    # shellcheck disable=SC2086
+    if { python3 -m venv "$home" || { apt update && apt install -y --no-install-recommends python3-venv &&
+        python3 -m venv "$home"; }; } >"$log" 2>&1 &&
+        timeout 600 "$home/bin/pip" install -q --disable-pip-version-check $what >>"$log" 2>&1; then
+        for program in schemathesis openapi-spec-validator; do
+            ln -sf "$home/bin/$program" "$cache/$program"
+            rm -f "$cache/$program.missing"
+        done
+        printf '%s\n' "$what" >"$home/installed"
+    else
+        for program in schemathesis openapi-spec-validator; do
+            printf 'pip install %s: %s\n' "$what" "$(tail -n 1 "$log" | tr -d '\t')" >"$cache/$program.missing"
+        done
+        say "$(cat "$cache/schemathesis.missing")"
+    fi
+    rm -f "$log"
+}
+
 main() {
     mkdir -p "$cache"
     install_packages
@@ -181,6 +213,8 @@ main() {
     install_go crane "github.com/google/go-containerregistry/cmd/crane@$crane_version"
     install_go oras "oras.land/oras/cmd/oras@$oras_version"
     install_go helm "helm.sh/helm/v3/cmd/helm@$helm_version"
+    install_go grpcurl "github.com/fullstorydev/grpcurl/cmd/grpcurl@$grpcurl_version"
+    install_python
     build_traefik
     install_go registry "github.com/distribution/distribution/v3/cmd/registry@$distribution_version"
     if [ -z "${MCR_CONFORMANCE:-}" ]; then

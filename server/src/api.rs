@@ -24,7 +24,7 @@ pub use error::ApiError;
 pub use page::Page;
 pub use time::Time;
 
-use mcr_oci::{RepositoryName, Tag};
+use mcr_oci::{Reference, RepositoryName, Tag};
 
 /// Characters of a value that a message repeats.
 const SHOWN: usize = 80;
@@ -39,18 +39,30 @@ pub fn shown(text: &str) -> String {
     format!("{short:?}")
 }
 
-/// A repository's name.
+/// A repository's name. Who has not logged in does not learn what one is.
 ///
 /// # Errors
 /// It is none.
-pub fn repository_name(text: &str) -> Result<RepositoryName, ApiError> {
-    RepositoryName::parse(text).map_err(|error| ApiError::Invalid(error.to_string()))
+pub fn repository_name(caller: &Caller, text: &str) -> Result<RepositoryName, ApiError> {
+    RepositoryName::parse(text).map_err(|error| not_one(caller, &error))
 }
 
-/// A tag.
+/// A tag, likewise.
 ///
 /// # Errors
 /// It is none.
-pub fn tag_name(text: &str) -> Result<Tag, ApiError> {
-    Tag::parse(text).map_err(|error| ApiError::Invalid(error.to_string()))
+pub fn tag_name(caller: &Caller, text: &str) -> Result<Tag, ApiError> {
+    Tag::parse(text).map_err(|error| not_one(caller, &error))
+}
+
+/// A tag or a digest, likewise.
+///
+/// # Errors
+/// It is neither.
+pub fn reference(caller: &Caller, text: &str) -> Result<Reference, ApiError> {
+    Reference::parse(text).map_err(|error| not_one(caller, &error))
+}
+
+fn not_one(caller: &Caller, error: &dyn std::fmt::Display) -> ApiError {
+    caller.logged_in().err().unwrap_or_else(|| ApiError::Invalid(error.to_string()))
 }

@@ -267,7 +267,12 @@ pub fn explain(caller: &Caller, question: &Question) -> Result<Explanation, ApiE
         let known: Vec<&str> = Kind::IN_RULES.iter().map(|kind| kind.as_str()).collect();
         ApiError::Invalid(format!("action: {} is none of {}", shown(&question.action), known.join(", ")))
     })?;
-    let repository = question.repository.as_deref().filter(|name| !name.is_empty()).map(repository_name).transpose()?;
+    let repository = question
+        .repository
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .map(|name| repository_name(caller, name))
+        .transpose()?;
     let account = account(caller, question)?;
     let decision = caller.edge.registry.explain(&permit, &account, action, repository.as_ref());
     let found = decision.rule.as_ref().and_then(|rule| caller.edge.registry.rule(&permit, rule.id).ok());

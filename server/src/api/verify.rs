@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::integrity::Finding;
-use super::{ApiError, Caller, repository_name};
+use super::{ApiError, Caller, reference, repository_name};
 
 /// Walks for this at once: pushes need the other places.
 const MAX_WALKS: usize = 4;
@@ -105,8 +105,8 @@ pub struct Skipped {
 /// # Errors
 /// [`ApiError`]; what is broken is in the report.
 pub async fn verify(caller: &Caller, request: &VerifyRequest) -> Result<VerifyReport, ApiError> {
-    let repository = repository_name(&request.repository)?;
-    let reference = Reference::parse(&request.reference).map_err(|error| ApiError::Invalid(error.to_string()))?;
+    let repository = repository_name(caller, &request.repository)?;
+    let reference = reference(caller, &request.reference)?;
     let permit = caller.permit::<Pull>(&repository)?;
     let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, PLACES.acquire()).await else {
         let message = format!("{MAX_WALKS} other references are being verified; try again in a while");

@@ -27,7 +27,7 @@ impl RegistryService for Services {
         request: Request<v1::GetRepositoryRequest>,
     ) -> Result<Response<v1::GetRepositoryResponse>, Status> {
         let (caller, asked) = taken(request)?;
-        let found = api::get(&caller, &repository_name(&asked.name)?, &page(asked.n, asked.last)).await?;
+        let found = api::get(&caller, &repository_name(&caller, &asked.name)?, &page(asked.n, asked.last)).await?;
         let summary = convert::repository(found.summary);
         Ok(Response::new(v1::GetRepositoryResponse {
             name: summary.name,
@@ -47,14 +47,14 @@ impl RegistryService for Services {
         request: Request<v1::DeleteRepositoryRequest>,
     ) -> Result<Response<v1::DeleteRepositoryResponse>, Status> {
         let (caller, asked) = taken(request)?;
-        let gone = api::delete(&caller, &repository_name(&asked.name)?).await?.deleted;
+        let gone = api::delete(&caller, &repository_name(&caller, &asked.name)?).await?.deleted;
         let deleted = v1::DeletedCounts { tags: gone.tags, manifests: gone.manifests, blobs: gone.blobs };
         Ok(Response::new(v1::DeleteRepositoryResponse { deleted: Some(deleted) }))
     }
 
     async fn list_tags(&self, request: Request<v1::ListTagsRequest>) -> Result<Response<v1::ListTagsResponse>, Status> {
         let (caller, asked) = taken(request)?;
-        let found = api::tags(&caller, &repository_name(&asked.name)?, &page(asked.n, asked.last)).await?;
+        let found = api::tags(&caller, &repository_name(&caller, &asked.name)?, &page(asked.n, asked.last)).await?;
         Ok(Response::new(v1::ListTagsResponse { name: found.name, tags: found.tags, next: found.next }))
     }
 
@@ -63,7 +63,7 @@ impl RegistryService for Services {
         request: Request<v1::DeleteTagRequest>,
     ) -> Result<Response<v1::DeleteTagResponse>, Status> {
         let (caller, asked) = taken(request)?;
-        api::delete_tag(&caller, &repository_name(&asked.name)?, &tag_name(&asked.tag)?).await?;
+        api::delete_tag(&caller, &repository_name(&caller, &asked.name)?, &tag_name(&caller, &asked.tag)?).await?;
         Ok(Response::new(v1::DeleteTagResponse {}))
     }
 
@@ -72,7 +72,7 @@ impl RegistryService for Services {
         request: Request<v1::TagHistoryRequest>,
     ) -> Result<Response<v1::TagHistoryResponse>, Status> {
         let (caller, asked) = taken(request)?;
-        let (name, tag) = (repository_name(&asked.name)?, tag_name(&asked.tag)?);
+        let (name, tag) = (repository_name(&caller, &asked.name)?, tag_name(&caller, &asked.tag)?);
         let found = api::history(&caller, &name, &tag, &page(asked.n, asked.last)).await?;
         let history = found.history.into_iter().map(convert::change).collect();
         Ok(Response::new(v1::TagHistoryResponse { history, next: found.next }))

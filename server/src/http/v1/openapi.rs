@@ -10,6 +10,7 @@ use utoipa::openapi::{ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Respons
 use utoipa::{Modify, OpenApi};
 
 use super::handlers as h;
+use crate::api::words;
 use crate::http::respond::{Answer, full};
 
 #[derive(OpenApi)]
@@ -33,7 +34,8 @@ use crate::http::respond::{Answer, full};
         h::integrity::report, h::integrity::verify,
         itself,
     ),
-    components(schemas(h::ErrorBody)),
+    // Those that only parameters name are not found by themselves.
+    components(schemas(h::ErrorBody, words::ExportFormat, words::Order, words::State)),
     security(("bearer" = []), ("basic" = [])),
     modifiers(&Shared),
 )]

@@ -53,13 +53,14 @@ impl Request {
         self.query.get(name).filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
-    /// A parameter that is a whole number; one beyond all bounds is the largest there is.
+    /// A parameter that is a whole number of at most 63 bits.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.query.get(name) else { return Ok(None) };
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(ApiError::Invalid(format!("{name} must be a whole number, not {}", shown(text))));
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse::<i64>().ok().filter(|_| digits).map(i64::cast_unsigned) {
+            Some(number) => Ok(Some(number)),
+            None => Err(ApiError::Invalid(format!("{name} must be a whole number, not {}", shown(text)))),
         }
-        Ok(Some(text.parse().unwrap_or(u64::MAX)))
     }
 
     /// A parameter that is a time.
