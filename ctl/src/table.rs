@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use mcr_oci::Digest;
 
@@ -12,28 +12,48 @@ use crate::print::printable;
 const SHORT_DIGEST: usize = 19;
 
 /// Rows and a head over them, as text that ends with a line break; the columns of `right` hold numbers. Without a
-/// terminal it is plain: columns, two spaces in between, nothing shortened.
+/// terminal nothing is shortened and every row is one line. On one, the head is underlined; where there is no room,
+/// digests are shortened, and where that is not enough, long cells are broken into lines.
 pub(crate) fn table(head: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
-    let room = std::io::stdout().is_terminal().then(width).flatten();
-    arranged(head, right, rows, std::io::stdout().is_terminal(), room)
+    if !std::io::stdout().is_terminal() {
+        return drawn(head, right, rows, false, None);
+    }
+    on_terminal(head, right, rows, width())
 }
 
-fn arranged(head: &[&str], right: &[usize], rows: &[Vec<String>], framed: bool, room: Option<usize>) -> String {
-    let whole = drawn(head, right, rows, framed, false);
-    let fits = room.is_none_or(|room| whole.lines().all(|line| line.chars().count() <= room));
-    if fits { whole } else { drawn(head, right, rows, framed, true) }
+fn on_terminal(head: &[&str], right: &[usize], rows: &[Vec<String>], room: Option<usize>) -> String {
+    let fits = |text: &str| room.is_none_or(|room| widest(text) <= room);
+    let mut text = drawn(head, right, rows, false, None);
+    if !fits(&text) {
+        text = drawn(head, right, rows, true, None);
+    }
+    if !fits(&text) {
+        text = drawn(head, right, rows, true, room.and_then(|room| u16::try_from(room).ok()));
+    }
+    let line = "─".repeat(widest(&text));
+    match text.split_once('\n') {
+        Some((head, rows)) => format!("{head}\n{line}\n{rows}"),
+        None => text,
+    }
 }
 
-fn drawn(head: &[&str], right: &[usize], rows: &[Vec<String>], framed: bool, short: bool) -> String {
+fn widest(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+fn drawn(head: &[&str], right: &[usize], rows: &[Vec<String>], short: bool, room: Option<u16>) -> String {
     let mut table = Table::new();
-    table.load_style(if framed { UTF8_HORIZONTAL_ONLY } else { NOTHING });
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING);
+    match room {
+        Some(room) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(room),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     table.set_header(head.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>());
     for row in rows {
         table.add_row(row.iter().map(|cell| if short { shortened(cell) } else { printable(cell) }).collect::<Vec<_>>());
     }
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if framed { 1 } else { 2 }));
+        column.set_padding((0, 2));
         if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -68,7 +88,7 @@ mod tests {
 
     #[test]
     fn without_a_terminal_columns_are_plain_and_whole() {
-        let text = arranged(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), false, None);
+        let text = drawn(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), false, None);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[0].starts_with("TAG      DIGEST "), "{text}");
@@ -79,9 +99,12 @@ mod tests {
 
     #[test]
     fn digests_are_shortened_only_where_there_is_no_room() {
-        let wide = arranged(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), true, Some(200));
+        let wide = on_terminal(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), Some(200));
         assert!(wide.contains(&"a".repeat(64)), "{wide}");
-        let narrow = arranged(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), true, Some(60));
+        let narrow = on_terminal(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), Some(60));
+        assert_eq!(narrow.lines().nth(1), Some("─".repeat(widest(&narrow)).as_str()));
+        let tiny = on_terminal(&["TAG", "DIGEST", "BYTES"], &[2], &rows(), Some(24));
+        assert!(widest(&tiny) <= 24 && tiny.lines().count() > 4, "{tiny}");
         assert!(narrow.contains("sha256:aaaaaaaaaaaa ") && !narrow.contains(&"a".repeat(13)), "{narrow}");
     }
 }
