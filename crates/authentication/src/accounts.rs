@@ -116,7 +116,7 @@ impl PasswordFile {
         let snapshot = self.snapshot();
         let (password, highest) = (password.to_owned(), snapshot.accounts.highest_cost());
         let Some(entry) = snapshot.accounts.get(name) else {
-            checks.run(move || spend(&password, highest)).await?;
+            checks.run(move || beside(None, highest).for_each(|cost| spend(&password, cost))).await?;
             return Ok(None);
         };
         let (hash, cost) = (Arc::clone(&entry.hash), entry.cost);
@@ -124,8 +124,7 @@ impl PasswordFile {
             .run(move || {
                 let right = bcrypt::verify(&password, &hash).unwrap_or(false);
                 if !right {
-                    // A step of cost is twice the work: one of `cost` is done, and with these it is one of `highest`.
-                    (cost..highest).for_each(|cost| spend(&password, cost));
+                    beside(Some(cost), highest).for_each(|cost| spend(&password, cost));
                 }
                 right
             })
@@ -133,6 +132,13 @@ impl PasswordFile {
         let checked = || Checked { account: Arc::clone(&entry.account), fingerprint: entry.fingerprint.clone() };
         Ok(right.then(checked))
     }
+}
+
+/// The costs of the hashes that are made for nothing, so that with the one `done` it is the work of one of `highest`: a
+/// step of cost is twice the work.
+fn beside(done: Option<u32>, highest: u32) -> impl Iterator<Item = u32> {
+    let one = done.is_none().then_some(highest);
+    done.into_iter().flat_map(move |cost| cost..highest).chain(one)
 }
 
 /// Does the work of a check, for nothing. The result is looked at, so that no compiler finds it to be of no use.
@@ -184,4 +190,20 @@ fn admin(name: &str) -> Arc<Account> {
 
 fn is_equal(a: &str, b: &str) -> bool {
     a.as_bytes().ct_eq(b.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn every_wrong_pair_is_the_same_work() {
+        let work = |costs: &mut dyn Iterator<Item = u32>| costs.map(|cost| 1_u64 << cost).sum::<u64>();
+        for highest in 4..=16 {
+            assert_eq!(work(&mut beside(None, highest)), 1 << highest, "no such account");
+            for cost in 4..=highest {
+                assert_eq!((1 << cost) + work(&mut beside(Some(cost), highest)), 1 << highest, "{cost} of {highest}");
+            }
+        }
+    }
 }

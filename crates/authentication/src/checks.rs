@@ -18,9 +18,19 @@ pub(crate) struct Checks {
     waiting: AtomicUsize,
 }
 
-impl Default for Checks {
-    fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(CHECKS_AT_ONCE)), waiting: AtomicUsize::new(0) }
+impl Checks {
+    /// The door for whoever comes.
+    pub(crate) fn of_strangers() -> Self {
+        Self::with(CHECKS_AT_ONCE)
+    }
+
+    /// A door beside it, for pairs that were right lately: a crowd of strangers does not keep them waiting.
+    pub(crate) fn of_friends() -> Self {
+        Self::with(1)
+    }
+
+    fn with(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) }
     }
 }
 
@@ -71,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_so_many_run_and_only_so_many_wait() {
-        let checks = Arc::new(Checks::default());
+        let checks = Arc::new(Checks::of_strangers());
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
         let running = Arc::new(AtomicUsize::new(0));

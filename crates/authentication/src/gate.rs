@@ -91,6 +91,7 @@ pub(crate) struct Inner {
     probe: OnceLock<Arc<dyn CheckPassword>>,
     pub(crate) marker: Marker,
     pub(crate) checks: Checks,
+    pub(crate) friends: Checks,
     pub(crate) throttle: Throttle,
     /// Tokens of ours that were read lately.
     pub(crate) verified: Cache<Mark, Arc<Verified>>,
@@ -152,7 +153,8 @@ impl Gate {
             http,
             probe: OnceLock::new(),
             marker: Marker::new().map_err(GateError::Random)?,
-            checks: Checks::default(),
+            checks: Checks::of_strangers(),
+            friends: Checks::of_friends(),
             throttle: Throttle::new().map_err(GateError::Random)?,
             verified: Cache::new(VERIFIED),
             good: Cache::new(PAIRS),

@@ -107,10 +107,10 @@ impl Inner {
         let leave = self.throttle.leave(&attempt).map_err(|retry_after| self.throttled(retry_after))?;
         let until = Instant::now() + GOOD_FOR;
         let outcome = if anew {
-            self.checked(given, peer).await
+            self.checked(given, mark, peer).await
         } else {
             let remembered = async || {
-                let known = self.checked(given, peer).await?;
+                let known = self.checked(given, mark, peer).await?;
                 self.good.insert(mark, Good { known: known.clone(), until });
                 Ok(known)
             };
@@ -133,8 +133,8 @@ impl Inner {
     }
 
     /// Checks a pair, and tells it.
-    async fn checked(&self, given: &Credentials, peer: &Peer) -> Result<Known, Denied> {
-        let Some(known) = self.check(given).await? else {
+    async fn checked(&self, given: &Credentials, mark: Mark, peer: &Peer) -> Result<Known, Denied> {
+        let Some(known) = self.check(given, &mark).await? else {
             self.tell_failed(&given.username, peer, "wrong account or password");
             return Err(Denied::Wrong);
         };
@@ -142,12 +142,13 @@ impl Inner {
         Ok(known)
     }
 
-    async fn check(&self, given: &Credentials) -> Result<Option<Known>, Denied> {
+    async fn check(&self, given: &Credentials, mark: &Mark) -> Result<Option<Known>, Denied> {
         let (name, password) = (given.username.as_str(), given.password.as_str());
+        let checks = if self.throttle.was_right(mark) { &self.friends } else { &self.checks };
         let checked = match &self.state {
             State::Open => return Ok(Some(self.nobody())),
-            State::Dev(dev) => dev.check(&self.checks, name, password).await?,
-            State::File(file) => file.check(&self.checks, name, password).await?,
+            State::Dev(dev) => dev.check(checks, name, password).await?,
+            State::File(file) => file.check(checks, name, password).await?,
             State::Service(validations) => return ask_service(validations, name, password).await,
         };
         Ok(checked.map(|Checked { account, fingerprint }| Known {

@@ -149,7 +149,7 @@ impl Throttle {
     /// Leave to try a credential, or the seconds until it is given. Whoever gets none is not looked at further.
     pub(crate) fn leave(&self, attempt: &Attempt<'_>) -> Result<Leave<'_>, u32> {
         let mut leave = Leave { throttle: self, credential: attempt.credential, taken: Vec::new() };
-        if is_fresh(&self.good, &attempt.credential) {
+        if self.was_right(&attempt.credential) {
             return Ok(leave);
         }
         for (mark, size) in self.counted(attempt) {
@@ -168,6 +168,11 @@ impl Throttle {
     pub(crate) fn may_tell(&self, peer: &Peer) -> bool {
         let Some(address) = peer.address.filter(|_| !peer.is_shared).map(network) else { return true };
         self.bucket(self.marker.mark(&["told", &address]), ADDRESS).take().is_ok()
+    }
+
+    /// Whether a credential was right lately, and not wrong since.
+    pub(crate) fn was_right(&self, credential: &Mark) -> bool {
+        is_fresh(&self.good, credential)
     }
 
     /// Whether a credential was wrong lately.
