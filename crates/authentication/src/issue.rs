@@ -121,7 +121,9 @@ impl Inner {
         }
         match self.stands(&claims.account.name, &claims.binding).await {
             Ok(account) => {
-                self.tell_login(&account.name, peer, "refresh token");
+                if self.throttle.may_tell_refresh(&claims.id) {
+                    self.tell_login(&account.name, peer, "refresh token");
+                }
                 Ok(Known { account, scope: None, binding: claims.binding, is_password: false })
             }
             Err(Denied::Wrong) => Err(self.unrefreshed(&claims.account.name, peer)),

@@ -45,6 +45,8 @@ struct Size {
 const ACCOUNT_AT_ADDRESS: Size = Size { burst: 10, every: Duration::from_secs(10) };
 const ACCOUNT: Size = Size { burst: 20, every: Duration::from_secs(6) };
 const ADDRESS: Size = Size { burst: 50, every: Duration::from_secs(2) };
+/// How often one refresh token is told of: as often as an equal pair.
+const REFRESH_TOKEN: Size = Size { burst: 1, every: Duration::from_secs(30) };
 const SAME_PAIR: Size = Size { burst: 5, every: Duration::from_secs(10) };
 
 /// A bucket of tokens.
@@ -168,6 +170,11 @@ impl Throttle {
     pub(crate) fn may_tell(&self, peer: &Peer) -> bool {
         let Some(address) = peer.address.filter(|_| !peer.is_shared).map(network) else { return true };
         self.bucket(self.marker.mark(&["told", &address]), ADDRESS).take().is_ok()
+    }
+
+    /// Whether the use of a refresh token is to be told: each pull of docker is one, and none is a row of its own.
+    pub(crate) fn may_tell_refresh(&self, id: &str) -> bool {
+        self.bucket(self.marker.mark(&["refresh", id]), REFRESH_TOKEN).take().is_ok()
     }
 
     /// Whether a credential was right lately, and not wrong since.

@@ -267,3 +267,17 @@ async fn tries_that_no_limit_counts_cannot_choose_the_name_they_are_told_under()
     }
     assert_eq!(house.ledger.told().len(), 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_in_a_loop_is_one_login_in_half_a_minute() {
+    let house = House::file();
+    let request = crate::TokenRequest { offline: true, ..asked("anna", "right", &["repository:a:pull"]) };
+    let given = house.gate.token(request, &peer()).await.unwrap().refresh_token.unwrap();
+    for _ in 0..100 {
+        house.gate.token(super::refresh(&given, &["repository:a:pull"]), &peer()).await.unwrap();
+    }
+    assert_eq!(house.ledger.told(), ["login anna"; 2]);
+    house.pass(30).await;
+    house.gate.token(super::refresh(&given, &["repository:a:pull"]), &peer()).await.unwrap();
+    assert_eq!(house.ledger.told(), ["login anna"; 3]);
+}
