@@ -1,3 +1,5 @@
+//! Permits and refusals: who gets one, and what a scope takes away.
+
 use std::sync::Arc;
 
 use super::*;

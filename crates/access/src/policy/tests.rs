@@ -1,3 +1,5 @@
+//! Rules: which decides, whom it is about, and what is remembered.
+
 use super::*;
 
 fn account(kind: AccountKind, roles: &[&str]) -> Account {
