@@ -14,8 +14,10 @@ use crate::api::{ApiError, Caller};
 pub enum Need {
     /// Nothing.
     Nothing,
-    /// An account; what it may do, the function asks once it knows where.
+    /// No credentials that are wrong; what the caller may do, nobody included, the function asks once it knows where.
     Login,
+    /// An account, whatever may be asked for.
+    Account,
     /// `policy:manage`.
     ManagePolicy,
     /// To be an administrator.
@@ -32,7 +34,7 @@ pub struct Method {
 }
 
 /// A method that is none. Who has not logged in does not learn that.
-const OTHER: Method = Method { label: "other", need: Need::Login };
+const OTHER: Method = Method { label: "other", need: Need::Account };
 /// What the reflection services are called together.
 const REFLECTION: Method = Method { label: "reflection", need: Need::Nothing };
 
@@ -57,7 +59,8 @@ fn need(service: &str, method: &str) -> Need {
         ("AuditService", _)
         | ("AdminService", "GetReadOnly" | "SetReadOnly")
         | ("RegistryService", "DeleteRepository") => Need::Administer,
-        _ => Need::Login,
+        ("AdminService", _) => Need::Login,
+        _ => Need::Known,
     }
 }
 
@@ -86,7 +89,9 @@ impl Method {
     /// [`ApiError`].
     pub fn admits(&self, caller: &Caller) -> Result<(), ApiError> {
         match self.need {
-            Need::Nothing | Need::Login => Ok(()),
+            Need::Nothing | Need::Known => Ok(()),
+            Need::Login => caller.logged_in(),
+            Need::Account => caller.logged_in(),
             Need::ManagePolicy => caller.permit_global::<ManagePolicy>().map(drop),
             Need::Administer => caller.permit_global::<Administer>().map(drop),
         }

@@ -14,8 +14,8 @@ fn every_method_has_its_need() {
         ("AuditService/ListAuditEvents", Need::Administer),
         ("PolicyService/Explain", Need::ManagePolicy),
         ("RegistryService/DeleteRepository", Need::Administer),
-        ("RegistryService/DeleteTag", Need::Login),
-        ("IntegrityService/Verify", Need::Login),
+        ("RegistryService/DeleteTag", Need::Known),
+        ("IntegrityService/Verify", Need::Known),
     ] {
         assert_eq!(of(name).need, need, "{name}");
         assert_eq!(of(name).label, format!("mcr.v1.{name}"));
@@ -25,7 +25,7 @@ fn every_method_has_its_need() {
 #[test]
 fn what_is_no_method_is_one_label_and_needs_a_login() {
     for path in ["", "/", "/mcr.v1.AdminService/health", "/mcr.v1.AdminService/Health/", "/x.Y/Z"] {
-        assert_eq!(Method::of(path), Method { label: "other", need: Need::Login }, "{path}");
+        assert_eq!(Method::of(path), Method { label: "other", need: Need::Account }, "{path}");
     }
     assert_eq!(Method::of("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").label, "reflection");
 }
