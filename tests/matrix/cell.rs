@@ -116,10 +116,26 @@ impl Cell<'_> {
         }
         let challenge = challenged.required("www-authenticate").to_owned();
         let scope = challenge.split_once("scope=\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
-        let scopes: Vec<String> = scope.split(' ').map(|one| one.replace(',', "%2C").replace('*', "%2A")).collect();
-        let target = format!("/v2/token?service=mcr&scope={}", scopes.join("%20"));
+        Some(self.token_of(scope))
+    }
+
+    /// A token for these scopes, as a header.
+    #[track_caller]
+    fn token_of(&self, scope: &str) -> String {
+        let scope = scope.replace(',', "%2C").replace('*', "%2A").replace(' ', "%20");
+        let target = format!("/v2/token?service=mcr&scope={scope}");
         let answer = Ask::plain().send(self.client, "GET", &target, self.hand.basic.as_deref()).expect(200);
-        Some(format!("Bearer {}", answer.json()["token"].as_str().expect("a token")))
+        format!("Bearer {}", answer.json()["token"].as_str().expect("a token"))
+    }
+
+    /// Asks with a token for more than the challenge names, as clients do that know of another repository.
+    #[track_caller]
+    pub(crate) fn ask_for(&self, scope: &str, method: &str, target: &str, ask: &Ask) -> String {
+        let authorization = match (self.form, &self.hand.pair) {
+            (Form::Tokens, Some(_)) => Some(self.token_of(scope)),
+            _ => self.hand.header(self.form),
+        };
+        self.ask_with(authorization.as_deref(), method, target, ask)
     }
 
     /// What holds for every answer, whoever asked.

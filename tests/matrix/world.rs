@@ -16,7 +16,8 @@ use crate::grpc::Grpc;
 pub(crate) enum Rules {
     /// None but the built-in ones.
     None,
-    /// A user and a machine may do everything in repositories, another user may manage rules, nobody may pull.
+    /// A user and a machine may do everything in repositories, another user may manage rules, a guest has all that a
+    /// rule can give, and who sends nothing may pull.
     Allow,
     /// A user and the administrator are allowed everything, and denied everything by a rule that stands behind it.
     Deny,
@@ -53,12 +54,13 @@ const fn column(name: &'static str, rules: Rules, holds: Holds) -> Column {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const COLUMNS: [Column; 14] = [
+pub(crate) const COLUMNS: [Column; 15] = [
     column("nobody", Rules::None, Holds::Nothing),
     column("nobody+pull", Rules::Allow, Holds::Nothing),
     column("forged", Rules::None, Holds::Forged),
     column("expired", Rules::None, Holds::Expired),
     column("guest", Rules::None, Holds::Account(GUEST)),
+    column("guest+all", Rules::Allow, Holds::Account(GUEST)),
     column("user", Rules::None, Holds::Account(USER)),
     column("user+allow", Rules::Allow, Holds::Account(USER)),
     column("user+deny", Rules::Deny, Holds::Account(USER)),
@@ -125,6 +127,7 @@ impl World {
                 rule(10, "allow", &json!(everything), subject(USER));
                 rule(10, "allow", &json!(everything), subject(MACHINE));
                 rule(10, "allow", &json!(["policy:manage"]), subject(OTHER));
+                rule(10, "allow", &json!([]), subject(GUEST));
                 rule(10, "allow", &json!(["registry:pull"]), ("account_types", json!(["anonymous"])));
             }
             Rules::Deny => {
@@ -147,7 +150,11 @@ impl World {
     pub(crate) fn hand(&self, holds: Holds) -> Hand {
         let basic = |name: &str, password: &str| {
             let pair = STANDARD.encode(format!("{name}:{password}"));
-            Hand { pair: Some((name.to_owned(), password.to_owned())), basic: Some(format!("Basic {pair}")), bearer: None }
+            Hand {
+                pair: Some((name.to_owned(), password.to_owned())),
+                basic: Some(format!("Basic {pair}")),
+                bearer: None,
+            }
         };
         let bearer = |token: String| Hand { pair: None, basic: None, bearer: Some(token) };
         match holds {
@@ -184,8 +191,14 @@ impl World {
         send_json(client, "POST", "/v1/tokens", &body).expect(201).json()
     }
 
+    /// A token for whatever an administrator may be given one for.
+    fn issued(&self) -> String {
+        let names = [READ, BASE].map(|name| format!("repository:{name}:pull,push,delete"));
+        self.registry.token(ADMIN, &[&names[0], &names[1], "registry:catalog:*"])
+    }
+
     fn forged(&self) -> String {
-        let token = self.session(ADMIN);
+        let token = self.issued();
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
         bytes[10] ^= 1;
@@ -194,7 +207,7 @@ impl World {
 
     /// A token as it was given away an hour ago: everything in it is right but its time.
     fn expired(&self) -> String {
-        let token = self.session(ADMIN);
+        let token = self.issued();
         let parts: Vec<&str> = token.split('.').collect();
         let mut claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
         let now = jiff::Timestamp::now().as_second();
@@ -210,7 +223,7 @@ impl World {
         // The same token with its own time is taken: so it is the time that is refused.
         let own = format!("{}.{}", parts[0], parts[1]);
         let again = format!("{own}.{}", URL_SAFE_NO_PAD.encode(key.sign(own.as_bytes())));
-        let _ = self.registry.server().client().with_bearer(&again).get("/v1/auth/whoami").expect(200);
+        let _ = self.registry.server().client().with_bearer(&again).get("/v2/_catalog").expect(200);
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes())))
     }
 }
