@@ -161,7 +161,10 @@ fn a_database_of_schema_1_is_migrated() {
     let image = Image::random(&mut Random::new(316), 1, 1_000);
     push::image(&server.client(), "a", "v1", &image);
     let _ = server.stop();
-    let schema_1 = "DROP TABLE probe_runs; DROP TABLE probe_findings; DROP TABLE probe_tags; PRAGMA user_version = 1";
+    // What schema 3 brought goes first, then what schema 2 did.
+    let schema_1 = "DROP TABLE policy_rules; DROP TABLE api_tokens; DROP TABLE revoked_sessions; \
+        DROP INDEX audit_by_time; DROP INDEX audit_by_event; DROP INDEX audit_by_actor; DROP INDEX audit_by_repository; \
+        DROP TABLE probe_runs; DROP TABLE probe_findings; DROP TABLE probe_tags; PRAGMA user_version = 1";
     let _ = sql(server.data(), schema_1);
     server.restart();
     let client = server.client();
@@ -169,5 +172,5 @@ fn a_database_of_schema_1_is_migrated() {
     let shown = first_run(&client);
     assert_eq!((&shown["sound"], &shown["tags"][0]["state"]), (&true.into(), &"sound".into()), "{shown:#}");
     let _ = server.stop();
-    assert_eq!(sql(server.data(), "SELECT user_version FROM pragma_user_version"), ["2"]);
+    assert_eq!(sql(server.data(), "SELECT user_version FROM pragma_user_version"), ["3"]);
 }

@@ -102,7 +102,7 @@ impl Ask<'_> {
         }
         let has_token = narrow || identity.scope().is_some();
         let message = match (is_nobody(identity), narrow) {
-            (true, _) => "authentication required".to_owned(),
+            (true, _) => Denied::Missing.to_string(),
             (false, _) => format!("{refusal} with this token: it was not made for it"),
         };
         self.unauthorized(&message, scope, has_token.then_some(Fault::InsufficientScope))
