@@ -1,6 +1,8 @@
 //! One way through logging in, pushing, pulling and logging out, for every program, in both modes, over TLS under a
 //! private authority, with anonymous pulls forbidden and allowed.
 
+use std::time::{Duration, Instant};
+
 use mcr_tests::accounts::{GUEST, MACHINE, Mode, Registry, Setup, USER};
 use mcr_tests::process::Output;
 use mcr_tests::{pull, world};
@@ -41,7 +43,10 @@ fn journey(registry: &Registry, program: &dyn Program) {
         let _ = registry.allow(USER, &["push"], "**");
     }
     let password = registry.password(USER);
+    let start = Instant::now();
     refused(program.push(private));
+    // A program that does not understand the refusal tries again and again: docker for a minute.
+    assert!(start.elapsed() < Duration::from_secs(25), "refused after {:?}", start.elapsed());
     let wrong = program.log_in(USER, "not-the-password");
     if program.login_asks() {
         refused(wrong);

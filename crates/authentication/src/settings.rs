@@ -82,8 +82,9 @@ pub struct Peer {
 /// Why a caller gets no identity, token or session. The text is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nothing was sent, and it needs a login. 401.
-    #[error("authentication required")]
+    /// Nothing was sent, and it needs a login. 401. Longer than docker's own text for 401: where both are the same,
+    /// docker does not recognise the code and tries for a minute (its `retryOnError`).
+    #[error("authentication required; log in first")]
     Missing,
     /// Wrong account or password; a token that is unknown, run out, revoked or not for us. 401. Says not which.
     #[error("wrong account, password or token; log in again")]
