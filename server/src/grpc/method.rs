@@ -59,8 +59,8 @@ fn need(service: &str, method: &str) -> Need {
         ("AuditService", _)
         | ("AdminService", "GetReadOnly" | "SetReadOnly")
         | ("RegistryService", "DeleteRepository") => Need::Administer,
-        ("AdminService", _) => Need::Login,
-        _ => Need::Known,
+        ("AdminService", _) => Need::Account,
+        _ => Need::Login,
     }
 }
 
@@ -89,8 +89,7 @@ impl Method {
     /// [`ApiError`].
     pub fn admits(&self, caller: &Caller) -> Result<(), ApiError> {
         match self.need {
-            Need::Nothing | Need::Known => Ok(()),
-            Need::Login => caller.logged_in(),
+            Need::Nothing | Need::Login => Ok(()),
             Need::Account => caller.logged_in(),
             Need::ManagePolicy => caller.permit_global::<ManagePolicy>().map(drop),
             Need::Administer => caller.permit_global::<Administer>().map(drop),

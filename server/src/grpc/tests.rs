@@ -9,13 +9,13 @@ fn every_method_has_its_need() {
     for (name, need) in [
         ("AdminService/Health", Need::Nothing),
         ("AdminService/Login", Need::Nothing),
-        ("AdminService/Logout", Need::Login),
+        ("AdminService/Logout", Need::Account),
         ("AdminService/SetReadOnly", Need::Administer),
         ("AuditService/ListAuditEvents", Need::Administer),
         ("PolicyService/Explain", Need::ManagePolicy),
         ("RegistryService/DeleteRepository", Need::Administer),
-        ("RegistryService/DeleteTag", Need::Known),
-        ("IntegrityService/Verify", Need::Known),
+        ("RegistryService/DeleteTag", Need::Login),
+        ("IntegrityService/Verify", Need::Login),
     ] {
         assert_eq!(of(name).need, need, "{name}");
         assert_eq!(of(name).label, format!("mcr.v1.{name}"));
