@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use mcr_tests::accounts::{ADMIN, Mode, OTHER, Registry, Setup, USER};
 use mcr_tests::nginx::Nginx;
 use mcr_tests::traefik::Traefik;
-use mcr_tests::{Blob, Client, Image, Random, pull, push};
+use mcr_tests::{Blob, Client, Image, Random, clock, pull, push};
 
 use crate::programs::{Place, Program, Skopeo};
 
@@ -82,6 +82,7 @@ fn throttles_clients(registry: &Registry, client: &Client) {
         let other = client.from(source).with_basic(name, &registry.password(name));
         let _ = other.get("/v2/").expect(200);
     }
+    clock::wait_until("the guesses are written", || !registry.events("login_failed").is_empty());
     let events = registry.events("login_failed");
     let seen = |address: IpAddr| events.iter().any(|event| event["address"] == address.to_string());
     assert!(seen(guesser), "the audit names the client, not the proxy: {events:?}");
@@ -189,6 +190,8 @@ fn what_a_stranger_says_of_whom_it_speaks_for_is_not_believed() {
     let [stranger, proxy] = [ask(on(8)), ask(on(9))];
     assert!(stranger.contains(&format!("realm=\"https://{own}/v2/token\"")), "{stranger}");
     assert!(proxy.contains("realm=\"http://evil.example/v2/token\""), "a trusted one is believed: {proxy}");
+    // A failed login is written beside its answer, not before it.
+    clock::wait_until("both are written", || registry.events("login_failed").len() >= 2);
     let events = registry.events("login_failed");
     let addresses: Vec<&str> = events.iter().filter_map(|event| event["address"].as_str()).collect();
     assert_eq!(addresses, ["127.0.0.8", "192.0.2.77"], "{events:?}");

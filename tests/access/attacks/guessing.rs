@@ -76,6 +76,7 @@ fn ten_thousand(mode: Mode, guess: impl Fn(usize) -> (String, String, String) + 
     }
     registry.assert_audit_sound();
     // One row for each address and account in a minute, and one more for its repeats: never a row a guess.
+    mcr_tests::clock::wait_until("a guess is written", || registry.count_events("login_failed") > 0);
     let recorded = registry.count_events("login_failed");
     assert!(recorded > 0 && recorded < GUESSES / 2, "repeats are counted, not written one by one: {recorded} rows");
     registry.assert_nothing_secret_logged();

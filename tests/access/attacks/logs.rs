@@ -95,6 +95,7 @@ fn a_row_of_the_audit_holds_what_was_said_and_no_control_characters() {
     for mode in Mode::ALL {
         let registry = Registry::with(mode, &Setup::default());
         attack(&registry, &registry.nobody());
+        clock::wait_until("the refusals are written", || !registry.events("login_failed").is_empty());
         let answer = registry.admin().get("/v1/audit?n=1000").expect(200);
         let text = answer.text();
         let events = answer.json()["events"].as_array().cloned().unwrap();
