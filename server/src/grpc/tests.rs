@@ -1,3 +1,5 @@
+//! Which methods there are and what each needs; never a connection.
+
 use super::method::{Method, Need};
 use super::*;
 

@@ -1,3 +1,5 @@
+//! The document against what the paths answer; never a request.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! Paths with names that have slashes, and names that look like something else.
+
 use super::*;
 
 fn repository(name: &str) -> RepositoryName {
