@@ -88,7 +88,7 @@ impl Request {
 /// Reads JSON, and says of what is wrong where it stands.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let complain = |path: Option<String>, why: &dyn std::fmt::Display| {
-        let place = path.filter(|path| path != ".").unwrap_or_else(|| "the body".to_owned());
+        let place = path.filter(|path| !matches!(path.as_str(), "." | "?")).unwrap_or_else(|| "the body".to_owned());
         let mut text = format!("{place}: {why}");
         if let Some((end, _)) = text.char_indices().nth(MAX_COMPLAINT) {
             text.truncate(end);
