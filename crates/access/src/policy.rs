@@ -217,8 +217,14 @@ impl Policy {
                 Effect::Deny => return Decision { allowed: false, rule: Some(Arc::clone(rule)) },
             }
         }
-        // No rule can give what only the role gives, one without actions neither.
-        let allow = allow.filter(|_| asked.action != Kind::Administer);
+        // No rule can give what only the role gives, one without actions neither; nor the rules themselves to those
+        // who have not logged in.
+        let is_beyond_rules = match asked.action {
+            Kind::Administer => true,
+            Kind::ManagePolicy => asked.account.kind == AccountKind::Anonymous,
+            _ => false,
+        };
+        let allow = allow.filter(|_| !is_beyond_rules);
         Decision { allowed: allow.is_some(), rule: allow.cloned() }
     }
 }

@@ -50,6 +50,11 @@ pub(crate) enum Trouble {
         /// Nobody answered at all, so the next will not be answered either.
         is_silent: bool,
     },
+    /// It does not take what it was sent (400, 422): that says nothing of the credential, and nothing of others.
+    NotTaken {
+        /// For the log.
+        status: u16,
+    },
 }
 
 impl Trouble {
@@ -166,6 +171,9 @@ impl HttpIdentityService {
         match self.answer(request).await? {
             (StatusCode::OK | StatusCode::CREATED, _, body) => Ok(body),
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, ..) => Err(Trouble::Wrong),
+            (status @ (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY), ..) => {
+                Err(Trouble::NotTaken { status: status.as_u16() })
+            }
             (status, retry_after, _) => {
                 let reason = format!("it answers {}", status.as_u16());
                 Err(Trouble::Unavailable { reason, retry_after, is_silent: false })

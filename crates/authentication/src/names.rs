@@ -4,13 +4,19 @@ use mcr_access::PROBE_ACCOUNT;
 
 /// Longest name of an account, in bytes.
 pub(crate) const MAX_NAME: usize = 255;
+/// Names the audit trail has for others than accounts.
+const RESERVED: [&str; 5] = [PROBE_ACCOUNT, "mcrsrv", "anonymous", "nobody", "API token"];
 /// How much of a name that is none is shown, in characters.
 const SHOWN: usize = 64;
 
-/// Whether a name can be an account's: not empty, at most [`MAX_NAME`] bytes, nothing that a log or a terminal takes
-/// for more than text, and not the probe's.
+/// Whether a name can be an account's: [`is_text`], and not one that stands for something else in the audit trail.
 pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(is_unfit) && name != PROBE_ACCOUNT
+    is_text(name) && !RESERVED.contains(&name)
+}
+
+/// Not empty, at most [`MAX_NAME`] bytes, nothing that a log or a terminal takes for more than text.
+pub(crate) fn is_text(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(is_unfit)
 }
 
 /// A name for a log or an audit row: what is unfit is replaced, what is long is cut.
@@ -35,7 +41,7 @@ mod tests {
 
     #[test]
     fn what_would_forge_a_line_is_no_name() {
-        for bad in ["", "a\nb", "a\r", "\u{1b}[31m", "a\u{0}", "a\u{202e}b", "a\u{2028}b", PROBE_ACCOUNT] {
+        for bad in ["", "a\nb", "a\r", "\u{1b}[31m", "a\u{0}", "a\u{202e}b", "a\u{2028}b", PROBE_ACCOUNT, "mcrsrv", "anonymous"] {
             assert!(!is_name(bad), "{bad:?}");
         }
         assert!(!is_name(&"a".repeat(256)));

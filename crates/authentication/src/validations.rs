@@ -227,6 +227,12 @@ impl Validations {
                 self.answered();
                 return Err(Denied::Wrong);
             }
+            Err(Trouble::NotTaken { status }) => {
+                // Whoever sends it garbage must not be able to make it look as if it were down.
+                self.answered();
+                tracing::warn!(status, "the identity service does not take what it was sent");
+                unavailable(None)
+            }
             Err(Trouble::Unavailable { reason, retry_after, is_silent }) => {
                 if is_silent {
                     *self.silent_until() = Some(Instant::now() + SILENT_FOR);

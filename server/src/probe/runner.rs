@@ -58,7 +58,8 @@ impl Runner {
     }
 
     async fn run_by(&self, schedule: &Schedule, stopping: &CancellationToken) -> Result<(), String> {
-        let permit = self.registry.permit_global::<Catalog>(&Identity::probe(None)).map_err(|refusal| refusal.to_string())?;
+        let permit =
+            self.registry.permit_global::<Catalog>(&Identity::probe(None)).map_err(|refusal| refusal.to_string())?;
         let mut ticks = boxed(Ticks::start(schedule)).await.map_err(|error| error.to_string())?;
         tokio::select! {
             () = stopping.cancelled() => {}

@@ -132,6 +132,16 @@ fn no_rule_gives_what_only_the_role_gives() {
 }
 
 #[test]
+fn nobody_manages_rules_without_a_login() {
+    let open = || vec![Rule { account_types: vec![AccountKind::Anonymous], ..rule(3, Effect::Allow) }];
+    let nobody = account(AccountKind::Anonymous, &[]);
+    assert_eq!(asked(open(), &nobody, Kind::Pull, Some("a")), (true, Some(3)));
+    assert_eq!(asked(open(), &nobody, Kind::ManagePolicy, None), (false, None));
+    // Where logins are off, everybody is the administrator.
+    assert_eq!(asked(vec![], &account(AccountKind::Anonymous, &["admin"]), Kind::ManagePolicy, None), (true, Some(-1)));
+}
+
+#[test]
 fn what_is_remembered_is_what_was_decided() {
     let policy =
         Policy::new(&Builtins::everything(), vec![Rule { repositories: vec!["a".into()], ..rule(1, Effect::Deny) }]);

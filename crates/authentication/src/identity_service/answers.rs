@@ -6,7 +6,7 @@ use mcr_access::AccountKind;
 use serde_json::Value;
 
 use super::Trouble;
-use crate::names::is_name;
+use crate::names::{is_name, is_text};
 
 /// Longest identity token that is taken, in bytes: encrypted in a token of ours it must still fit a header.
 pub(crate) const MAX_IDENTITY_TOKEN: usize = 5 << 10;
@@ -78,7 +78,10 @@ impl IdentityClaims {
             Some(Value::String(text)) if is_name(text) => Ok(Some(text.clone())),
             Some(_) => Err(garbage()),
         };
-        let subject = text(&["sub", "subject", "subject_uuid", "user_id"])?.ok_or_else(garbage)?;
+        let name = text(&["username", "name"])?;
+        // A service that has no number for an account knows it by its name.
+        let subject = text(&["sub", "subject", "subject_uuid", "user_id", "uuid", "account_id"])?;
+        let subject = subject.or_else(|| name.clone()).ok_or_else(garbage)?;
         let kind = match text(&["account_type", "type"])?.as_deref() {
             None | Some("human" | "user") => AccountKind::Human,
             // Whatever else it is, it is no person, and gets nothing but what rules give it.
@@ -89,7 +92,7 @@ impl IdentityClaims {
             Some(value) => Some(time(value).ok_or_else(garbage)?),
         };
         let roles = roles(claims.get("roles")).ok_or_else(garbage)?;
-        Ok(Self { subject, name: text(&["username", "name"])?, kind, roles, expires_at_ms })
+        Ok(Self { subject, name, kind, roles, expires_at_ms })
     }
 }
 
@@ -98,7 +101,7 @@ fn roles(value: Option<&Value>) -> Option<Vec<String>> {
         None | Some(Value::Null) => return Some(Vec::new()),
         Some(value) => value.as_array().filter(|list| list.len() <= MAX_ROLES)?,
     };
-    let role = |value: &Value| value.as_str().filter(|role| role.len() <= MAX_ROLE && is_name(role)).map(str::to_owned);
+    let role = |value: &Value| value.as_str().filter(|role| role.len() <= MAX_ROLE && is_text(role)).map(str::to_owned);
     list.iter().map(role).collect()
 }
 

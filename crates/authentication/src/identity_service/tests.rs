@@ -120,10 +120,15 @@ async fn only_401_and_403_are_wrong_and_nothing_but_200_is_right() {
         assert_eq!(server.client().login("a", "b").await, Err(Trouble::Wrong));
         assert_eq!(server.client().validate("t").await, Err(Trouble::Wrong));
     }
-    for status in [204, 301, 302, 307, 400, 404, 418, 429, 500, 502, 503] {
+    for status in [204, 301, 302, 307, 404, 418, 429, 500, 502, 503] {
         let server = Server::json(status, json!({"token": "abc", "valid": true, "sub": "x"})).await;
         assert!(is_unavailable(&server.client().login("a", "b").await), "{status}");
         assert!(is_unavailable(&server.client().validate("t").await), "{status}");
+    }
+    for status in [400, 422] {
+        let server = Server::json(status, json!({"error": "no such form"})).await;
+        assert_eq!(server.client().login("a", "b").await, Err(Trouble::NotTaken { status }));
+        assert_eq!(server.client().validate("t").await, Err(Trouble::NotTaken { status }));
     }
 }
 
