@@ -10,7 +10,7 @@ use crate::cli::{Failure, print};
 use crate::config::table::{self, KEYS, Key, RULE_KEYS};
 use crate::config::value::Value;
 use crate::config::{
-    self, AuthMode, Config, Environment, Loaded, Origin, Problem, Problems, Setting, Settings, Sources,
+    self, AuthMode, Config, Environment, Loaded, Origin, Problem, Problems, ProxyProtocol, Setting, Settings, Sources,
 };
 use crate::{files, tls};
 
@@ -89,7 +89,24 @@ fn login_checks(config: &Config) -> Vec<Check> {
         let told = "behind_tls_proxy without trusted_proxies: every client has the address of the proxy, in the audit trail and for limits";
         checks.push(Check { name: "trusted_proxies", result: Ok(told.to_owned()) });
     }
+    for told in open_doors(config) {
+        checks.push(Check { name: "trusted_proxies", result: Ok(told.to_owned()) });
+    }
     checks
+}
+
+/// What lets anybody who reaches the port say who they are. It may be meant, behind a firewall, so it is told and not
+/// refused.
+#[must_use]
+pub fn open_doors(config: &Config) -> Vec<&'static str> {
+    let mut told = Vec::new();
+    if config.server.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        told.push("trusted_proxies holds every address: whoever reaches the port can claim to be any client; name the proxies' own addresses");
+    }
+    if config.server.proxy_protocol == ProxyProtocol::Required && config.server.trusted_proxies.is_empty() {
+        told.push("proxy_protocol without trusted_proxies: whoever reaches the port can claim to be any client; name the proxies' own addresses, or let nobody else reach it");
+    }
+    told
 }
 
 /// A password file or certificates larger than this are something else, in bytes.

@@ -78,6 +78,9 @@ async fn serve(startup: Startup) -> Result<(), String> {
     if let Err(error) = startup.ready.announce(&bound) {
         tracing::warn!(%error, "the ready line could not be printed");
     }
+    for told in crate::check_config::open_doors(config) {
+        tracing::warn!("{told}");
+    }
     tracing::info!(http = %bound.http, version = env!("CARGO_PKG_VERSION"), "serving");
     stop.wait().await;
     tracing::info!("stopping: no new connections, waiting for those under way");

@@ -89,6 +89,12 @@ pub struct Grant {
     pub actions: ActionSet,
 }
 
+impl Grant {
+    fn is_about(&self, repository: &str) -> bool {
+        self.repositories == repository || glob::matches(&self.repositories, repository)
+    }
+}
+
 /// What a credential was limited to. What it does not name is not given, whatever rules allow its account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Scope {
@@ -125,6 +131,12 @@ impl Scope {
         }
     }
 
+    /// Whether any grant is about a repository, whatever may be done there.
+    #[must_use]
+    pub fn names(&self, repository: &str) -> bool {
+        self.grants.iter().any(|grant| grant.is_about(repository))
+    }
+
     /// Whether it covers an action; `repository` is none for those that have no place.
     #[must_use]
     pub fn covers(&self, action: Kind, repository: Option<&str>) -> bool {
@@ -132,8 +144,7 @@ impl Scope {
             (Kind::VersionCheck, _) => true,
             (Kind::Catalog, None) => self.catalog,
             (_, Some(name)) => {
-                let in_place = |grant: &&Grant| grant.repositories == name || glob::matches(&grant.repositories, name);
-                self.grants.iter().filter(in_place).any(|grant| grant.actions.has(action))
+                self.grants.iter().filter(|grant| grant.is_about(name)).any(|grant| grant.actions.has(action))
             }
             (_, None) => false,
         }
@@ -144,7 +155,8 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut space = "";
-        for grant in &self.grants {
+        // One that gives nothing only narrows what lists show.
+        for grant in self.grants.iter().filter(|grant| !grant.actions.is_empty()) {
             write!(f, "{space}repository:{}:{}", grant.repositories, grant.actions)?;
             space = " ";
         }

@@ -153,6 +153,12 @@ fn granted(policy: &Policy, known: &Known, asked: &[String]) -> Scope {
         }
     }
     granted.catalog = asked.catalog && is_allowed(policy, &identity, Kind::Catalog, None);
+    if granted.catalog {
+        // The places of an API token go with it, without what may be done there: its lists show no others.
+        for place in known.scope.iter().flat_map(|scope| &scope.grants) {
+            granted.add(&place.repositories, ActionSet::default());
+        }
+    }
     granted
 }
 

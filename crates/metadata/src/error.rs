@@ -56,6 +56,9 @@ pub enum Error {
     /// An operation panicked; it was rolled back and its neighbours were not touched.
     #[error("a defect in the registry: {0}")]
     Panicked(String),
+    /// A refusal that was not written down: this minute has had too many different ones.
+    #[error("too many different refusals in one minute to tell of each")]
+    TooManyRefusals,
     /// Any other error of SQLite.
     #[error("sqlite error {code}: {message}")]
     Sqlite {

@@ -20,8 +20,9 @@ const REFUSALS: [&str; 3] = ["push_refused", "login_failed", "policy_deny"];
 const MINUTE: Duration = Duration::from_secs(60);
 const MINUTE_MS: i64 = 60_000;
 
-/// Different refusals counted at a time. Where there are more, the counts are written early.
-const REPEATS_MAX: usize = 1024;
+/// Different refusals of one minute. What more there are is told as a gap: strangers choose addresses, and must not
+/// fill a disk with them.
+const REPEATS_MAX: usize = 4096;
 
 /// The refusals of this minute and how often each was repeated.
 #[derive(Default)]
@@ -45,29 +46,39 @@ struct Count {
     last_ms: i64,
 }
 
+/// What becomes of an event.
+pub(crate) enum Admitted {
+    /// It is appended now.
+    Append(AuditEvent),
+    /// It is a repeat, and counted.
+    Counted,
+    /// It is one refusal too many of this minute.
+    TooMany,
+}
+
 /// Whether repeats of this event are counted instead of told one by one.
 pub(crate) fn is_counted(event: &str) -> bool {
     REFUSALS.contains(&event)
 }
 
 impl Repeats {
-    /// The event, if it is to be appended now; none if it is a repeat and has been counted.
-    pub(crate) fn admit(&self, event: AuditEvent) -> Option<AuditEvent> {
+    /// What is to be done with an event.
+    pub(crate) fn admit(&self, event: AuditEvent) -> Admitted {
         if !is_counted(event.event) {
-            return Some(event);
+            return Admitted::Append(event);
         }
         let mut counts = self.lock();
         let key = Key::of(&event);
         if let Some(count) = counts.get_mut(&key) {
             count.repeats = count.repeats.saturating_add(1);
             count.last_ms = count.last_ms.max(event.at_ms);
-            return None;
+            return Admitted::Counted;
         }
-        // A full table admits without counting until the writer has emptied it: bounded memory, and no lost row.
-        if counts.len() < REPEATS_MAX {
-            counts.insert(key, Count::new(event.clone()));
+        if counts.len() >= REPEATS_MAX {
+            return Admitted::TooMany;
         }
-        Some(event)
+        counts.insert(key, Count::new(event.clone()));
+        Admitted::Append(event)
     }
 
     /// Whether nothing is being counted.
@@ -75,11 +86,9 @@ impl Repeats {
         self.lock().is_empty()
     }
 
-    /// Writes for the counts whose minute is over; for all of them if `all` or the table is full. A write that
-    /// fails puts its count back.
+    /// Writes for the counts whose minute is over; for all of them if `all`. A write that fails puts its count back.
     pub(crate) fn take_due(self: &Arc<Self>, all: bool) -> Vec<Job> {
         let mut counts = self.lock();
-        let all = all || counts.len() >= REPEATS_MAX;
         let due = counts.extract_if(|_, count| all || count.since.elapsed() >= MINUTE);
         due.filter(|(_, count)| count.repeats > 0).map(|(key, count)| self.write(key, count)).collect()
     }

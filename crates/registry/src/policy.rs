@@ -89,23 +89,23 @@ impl Registry {
 
     /// Which names a listing shows to `identity`: those it may pull (contract section 8).
     ///
-    /// A credential that was limited to pulling somewhere shows only that. One that was made for listing alone, as
+    /// A credential that was limited to some repositories shows only those. One that was made for listing alone, as
     /// clients ask for to read the catalog, shows whatever its account may pull.
     #[must_use]
     pub fn visible(&self, identity: &Identity) -> NameFilter {
         let policy = self.policy();
-        let narrowed = |scope: &mcr_access::Scope| scope.grants.iter().any(|grant| grant.actions.has(Kind::Pull));
-        let seen = match identity.scope() {
-            Some(scope) if !narrowed(scope) => {
-                Identity::of(Arc::clone(identity.holder()), None, identity.address().map(Arc::from))
-            }
-            _ => identity.clone(),
+        let scope = identity.scope().filter(|scope| !scope.grants.is_empty()).cloned();
+        let unlimited = match identity.scope() {
+            Some(_) => Identity::of(Arc::clone(identity.holder()), None, identity.address().map(Arc::from)),
+            None => identity.clone(),
         };
-        if seen.is_admin() && seen.scope().is_none() {
+        if unlimited.is_admin() && scope.is_none() {
             return Arc::new(|_| true);
         }
         Arc::new(move |name| {
-            RepositoryName::parse(name).is_ok_and(|name| is_allowed(&policy, &seen, Kind::Pull, Some(&name)))
+            scope.as_ref().is_none_or(|scope| scope.names(name))
+                && RepositoryName::parse(name)
+                    .is_ok_and(|name| is_allowed(&policy, &unlimited, Kind::Pull, Some(&name)))
         })
     }
 }

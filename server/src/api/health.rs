@@ -1,5 +1,6 @@
 //! Whether pulls are served; never a look at a disk of its own.
 
+use mcr_authentication::Gate;
 use mcr_registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,9 +25,12 @@ impl Health {
 
 const FAILING: &str = "failing";
 
-/// Asks.
-pub async fn health(registry: &Registry) -> Health {
-    let health = registry.health().await;
+/// Asks. Without the identity service pulls that need no login go on, and so do those of the last half minute.
+pub async fn health(registry: &Registry, gate: &Gate) -> Health {
+    let mut health = registry.health().await;
+    if gate.identity_up() == Some(false) {
+        health.degraded.push("the identity service does not answer: what needs it is answered 503".to_owned());
+    }
     let status = match (health.failing.is_empty(), health.degraded.is_empty()) {
         (false, _) => FAILING,
         (true, false) => "degraded",

@@ -15,7 +15,7 @@ use crate::api::tokens::{self, NewToken};
 impl AdminService for Services {
     async fn health(&self, request: Request<v1::HealthRequest>) -> Result<Response<v1::HealthResponse>, Status> {
         let (caller, _) = taken(request)?;
-        let found = health(&caller.edge.registry).await;
+        let found = health(&caller.edge.registry, &caller.edge.gate).await;
         Ok(Response::new(v1::HealthResponse { status: found.status, reasons: found.reasons }))
     }
 

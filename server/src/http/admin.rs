@@ -15,7 +15,7 @@ pub fn alive() -> Answer {
 
 /// `/v1/health`: 200 `ok`, 200 `degraded` with reasons, 503 only if pulls fail.
 pub async fn health(edge: &Edge) -> Answer {
-    let health = crate::api::health::health(&edge.registry).await;
+    let health = crate::api::health::health(&edge.registry, &edge.gate).await;
     let status = if health.is_failing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     json_answer(status, &json!(health))
 }

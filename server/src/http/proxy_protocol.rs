@@ -46,6 +46,9 @@ pub enum BadHeader {
     /// It has to begin with a header, and does not.
     #[error("it does not begin with a PROXY protocol header")]
     Missing,
+    /// It says that it is from this machine, and comes from another.
+    #[error("its PROXY protocol header claims an address of this machine")]
+    NotHere,
     /// Its header is none.
     #[error("its PROXY protocol header is malformed: {0}")]
     Malformed(String),
@@ -76,11 +79,16 @@ pub async fn read(
         (false, false) => return Err(BadHeader::NotTrusted),
         (true, _) => {}
     }
-    match version(stream).await? {
-        None if may_lack => Ok(Said::Nothing),
-        None => Err(BadHeader::Missing),
-        Some(Version::One) => one(stream).await,
-        Some(Version::Two) => two(stream).await,
+    let said = match version(stream).await? {
+        None if may_lack => return Ok(Said::Nothing),
+        None => return Err(BadHeader::Missing),
+        Some(Version::One) => one(stream).await?,
+        Some(Version::Two) => two(stream).await?,
+    };
+    match said {
+        // Who is here may more (figures), and has no limits: that is not another machine's to say.
+        Said::Client(address) if address.is_loopback() && !socket.is_loopback() => Err(BadHeader::NotHere),
+        said => Ok(said),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{REPEATS_MAX, Repeats};
+use super::{Admitted, REPEATS_MAX, Repeats};
 use crate::audit::AuditEvent;
 use crate::rows::Actor;
 use crate::testing::{Bed, actor};
@@ -57,19 +57,19 @@ fn other_events_are_never_merged() {
 }
 
 #[test]
-fn the_table_is_bounded_and_emptied_early() {
+fn the_table_is_bounded_and_what_is_beyond_it_is_said_not_to_be_written() {
     let repeats = Arc::new(Repeats::default());
     let many = REPEATS_MAX + 50;
     for number in 0..many {
         let actor = Actor { name: format!("account {number}"), address: None };
         for _ in 0..2 {
-            // Beyond the bound nothing is counted, and so nothing is lost.
-            let admitted = repeats.admit(refusal("login_failed", actor.clone(), 1)).is_some();
-            assert!(admitted || number < REPEATS_MAX);
+            let admitted = repeats.admit(refusal("login_failed", actor.clone(), 1));
+            assert_eq!(matches!(admitted, Admitted::TooMany), number >= REPEATS_MAX);
         }
     }
     assert_eq!(repeats.lock().len(), REPEATS_MAX);
-    assert_eq!(repeats.take_due(false).len(), REPEATS_MAX);
+    assert!(repeats.take_due(false).is_empty());
+    assert_eq!(repeats.take_due(true).len(), REPEATS_MAX);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_count_that_cannot_be_written_is_kept() {
     drop(repeats.take_due(true));
     assert!(!repeats.is_empty());
     // A repeat meanwhile is counted onto it.
-    assert!(repeats.admit(refusal("push_refused", actor(), 1)).is_none());
+    assert!(matches!(repeats.admit(refusal("push_refused", actor(), 1)), Admitted::Counted));
     let counts: Vec<u64> = repeats.lock().values().map(|count| count.repeats).collect();
     assert_eq!(counts, [3]);
 }
