@@ -2,8 +2,8 @@
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests look at files behind the program's back"))]
 
-pub mod api;
 pub mod anchor_key;
+pub mod api;
 pub mod check_config;
 pub mod cli;
 pub mod config;

@@ -41,7 +41,18 @@ mod tests {
 
     #[test]
     fn what_would_forge_a_line_is_no_name() {
-        for bad in ["", "a\nb", "a\r", "\u{1b}[31m", "a\u{0}", "a\u{202e}b", "a\u{2028}b", PROBE_ACCOUNT, "mcrsrv", "anonymous"] {
+        for bad in [
+            "",
+            "a\nb",
+            "a\r",
+            "\u{1b}[31m",
+            "a\u{0}",
+            "a\u{202e}b",
+            "a\u{2028}b",
+            PROBE_ACCOUNT,
+            "mcrsrv",
+            "anonymous",
+        ] {
             assert!(!is_name(bad), "{bad:?}");
         }
         assert!(!is_name(&"a".repeat(256)));
