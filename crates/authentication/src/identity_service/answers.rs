@@ -79,9 +79,8 @@ impl IdentityClaims {
             Some(_) => Err(garbage()),
         };
         let name = text(&["username", "name"])?;
-        // A service that has no number for an account knows it by its name.
         let subject = text(&["sub", "subject", "subject_uuid", "user_id", "uuid", "account_id"])?;
-        let subject = subject.or_else(|| name.clone()).ok_or_else(garbage)?;
+        let subject = subject.ok_or_else(garbage)?;
         let kind = match text(&["account_type", "type"])?.as_deref() {
             None | Some("human" | "user") => AccountKind::Human,
             // Whatever else it is, it is no person, and gets nothing but what rules give it.
