@@ -14,7 +14,7 @@ FUZZ_SECONDS_LONG ?= 60
 BENCH ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help build test test-long suites fuzz not-run setup vet lint fmt bench bench-tools conformance devserver clean
+.PHONY: all help build test test-long suites fuzz not-run setup vet lint fmt bench bench-tools bench-access conformance devserver clean
 
 all: ## vet, lint, test, build
 # One after the other, whatever -j says: they wait for the same lock.
@@ -89,6 +89,14 @@ bench-tools: ## verify, probe and scan at scale; writes docs/benchmarks.md
 	$(CARGO) build $(CARGO_FLAGS) --profile dist -p mcr-server -p mcr-ctl -p mcr-bench
 	$(TARGET)/dist/mcr-bench tools --mcrsrv $(TARGET)/dist/mcrsrv --mcrctl $(TARGET)/dist/mcrctl --scratch $(TARGET) \
 		--markdown docs/benchmarks.md $(BENCH)
+
+bench-access: ## what logins, rules and the audit trail cost
+	bench/setup.sh
+	$(CARGO) build $(CARGO_FLAGS) --release -p mcr-server -p mcr-bench --features mcr-metadata/without-audit
+	cp $(TARGET)/release/mcrsrv $(TARGET)/mcrsrv-without-audit
+	$(CARGO) build $(CARGO_FLAGS) --release -p mcr-server -p mcr-bench
+	$(TARGET)/release/mcr-bench access --mcrsrv $(TARGET)/release/mcrsrv --scratch $(TARGET) \
+		--without-audit $(TARGET)/mcrsrv-without-audit $(BENCH)
 
 clean: ## what builds and fuzz runs made; never ./srv
 	$(CARGO) clean
