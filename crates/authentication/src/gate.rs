@@ -216,12 +216,6 @@ impl Gate {
         &self.inner.service
     }
 
-    /// Whether [`Gate::account_for`] can answer: the accounts are in a file of ours.
-    #[must_use]
-    pub fn knows_accounts(&self) -> bool {
-        matches!(self.inner.state, State::File(_))
-    }
-
     /// The account of that name, where this program knows accounts: for `policy explain`.
     #[must_use]
     pub fn account_for(&self, name: &str) -> Option<Account> {
