@@ -161,8 +161,11 @@ fn a_database_of_schema_1_is_migrated() {
     let image = Image::random(&mut Random::new(316), 1, 1_000);
     push::image(&server.client(), "a", "v1", &image);
     let _ = server.stop();
-    // What schema 3 brought goes first, then what schema 2 did.
-    let schema_1 = "DROP TABLE policy_rules; DROP TABLE api_tokens; DROP TABLE revoked_sessions; \
+    // What schema 4 brought goes first, then what schema 3 and 2 did.
+    let schema_1 = "DROP TABLE plan_steps; DROP TABLE plans; DROP TABLE retention_rules; DROP TABLE manifest_pulls; \
+        DROP TABLE scrub_passes; DROP TABLE snapshots; DROP INDEX manifests_deleted; DROP INDEX manifests_by_run; \
+        DROP INDEX repository_blobs_by_run; \
+        DROP TABLE policy_rules; DROP TABLE api_tokens; DROP TABLE revoked_sessions; \
         DROP INDEX audit_by_time; \
         DROP TABLE probe_runs; DROP TABLE probe_findings; DROP TABLE probe_tags; PRAGMA user_version = 1";
     let _ = sql(server.data(), schema_1);
@@ -172,5 +175,5 @@ fn a_database_of_schema_1_is_migrated() {
     let shown = first_run(&client);
     assert_eq!((&shown["sound"], &shown["tags"][0]["state"]), (&true.into(), &"sound".into()), "{shown:#}");
     let _ = server.stop();
-    assert_eq!(sql(server.data(), "SELECT user_version FROM pragma_user_version"), ["3"]);
+    assert_eq!(sql(server.data(), "SELECT user_version FROM pragma_user_version"), ["4"]);
 }

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_probe.sql"),
     include_str!("../migrations/0003_access.sql"),
+    include_str!("../migrations/0004_keeping.sql"),
 ];
 
 /// The newest schema this program knows.

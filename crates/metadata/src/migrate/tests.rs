@@ -37,7 +37,10 @@ fn every_key_that_leads_to_content_restricts() {
             "edges -> manifests RESTRICT",
             "edges -> repository_blobs RESTRICT",
             "manifest_contents -> manifests CASCADE",
+            // When it was pulled is of no use without it.
+            "manifest_pulls -> manifests CASCADE",
             "manifests -> repositories RESTRICT",
+            "plan_steps -> plans CASCADE",
             "repository_blobs -> blobs RESTRICT",
             "repository_blobs -> repositories RESTRICT",
             "tag_history -> repositories RESTRICT",
@@ -175,8 +178,20 @@ fn back_to_schema_1(bed: &Bed) {
         .unwrap();
 }
 
+/// What a database of schema 3 has.
+fn back_to_schema_3(bed: &Bed) {
+    bed.sql()
+        .execute_batch(
+            "DROP TABLE plan_steps; DROP TABLE plans; DROP TABLE retention_rules; DROP TABLE manifest_pulls;
+             DROP TABLE scrub_passes; DROP TABLE snapshots; DROP INDEX manifests_deleted; DROP INDEX manifests_by_run;
+             DROP INDEX repository_blobs_by_run; PRAGMA user_version = 3",
+        )
+        .unwrap();
+}
+
 /// What a database of schema 2 has.
 fn back_to_schema_2(bed: &Bed) {
+    back_to_schema_3(bed);
     bed.sql()
         .execute_batch(
             "DROP TABLE policy_rules; DROP TABLE api_tokens; DROP TABLE revoked_sessions; DROP INDEX audit_by_time;
@@ -232,6 +247,23 @@ fn a_database_of_schema_2_is_migrated_with_what_is_in_it() {
     assert_eq!(bed.metadata.policy_rules().unwrap(), []);
     assert_eq!(bed.metadata.api_tokens().unwrap(), []);
     assert_eq!(bed.metadata.revoked_sessions(0).unwrap(), []);
+}
+
+#[test]
+fn a_database_of_schema_3_is_migrated_with_what_is_in_it() {
+    let bed = filled();
+    back_to_schema_3(&bed);
+    let third = Connection::open_in_memory().unwrap();
+    third.execute_batch(&MIGRATIONS[..3].concat()).unwrap();
+    assert_eq!(schema_of(&bed.sql()), schema_of(&third), "it is what schema 3 was");
+    let audited = bed.audited();
+    let bed = bed.reopen();
+    assert!(!bed.metadata.is_new());
+    assert_eq!(bed.count("SELECT user_version FROM pragma_user_version"), SCHEMA);
+    assert_eq!(schema_of(&bed.sql()), schema_of(&Bed::new().sql()));
+    assert_eq!(bed.count("SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    assert!(bed.tagged("a/b", "v1").is_some());
+    assert_eq!(bed.audited(), audited);
 }
 
 #[test]
