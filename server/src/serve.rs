@@ -170,6 +170,18 @@ fn settings(config: &Config) -> Result<Settings, String> {
         audit_keep: (!config.audit.keep.is_zero()).then_some(config.audit.keep),
         read_only: config.server.read_only,
         probed: config.probe.schedule.is_some(),
+        gc: mcr_registry::GcSettings {
+            grace: config.gc.grace,
+            lease: config.gc.lease,
+            undo: config.gc.undo,
+            ..mcr_registry::GcSettings::default()
+        },
+        scrub: mcr_registry::ScrubSettings {
+            quarantine_keep: integrity.quarantine_keep,
+            ..mcr_registry::ScrubSettings::default()
+        },
+        retention: Vec::new(),
+        backup: mcr_registry::BackupSettings::default(),
     })
 }
 

@@ -69,7 +69,9 @@ pub use receive::{Body, BodyLost, Chunk};
 pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetailsPage, TagHistoryPage};
-pub use settings::{BrokenIndex, Rule, Settings, VerifyOnRead};
+pub use settings::{
+    BackupSettings, BrokenIndex, GcSettings, RetentionRule, Rule, ScrubSettings, Settings, VerifyOnRead,
+};
 pub use start::{Paths, StartError};
 pub use upload::{StoredUpload, UploadStatus};
 

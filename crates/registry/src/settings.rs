@@ -51,6 +51,90 @@ pub struct Settings {
     pub read_only: bool,
     /// Whether the probe runs; where it does not, what it once found says nothing of how things are.
     pub probed: bool,
+    /// What the collector may take, and when.
+    pub gc: GcSettings,
+    /// Which tags are kept; the first rule that names a repository decides. No rule: nothing is deleted.
+    pub retention: Vec<RetentionRule>,
+    /// How the scrub goes through everything.
+    pub scrub: ScrubSettings,
+    /// Where snapshots lie and how long they hold what they refer to.
+    pub backup: BackupSettings,
+}
+
+/// When the collector may take something (contract sections 2.8 and 9).
+#[derive(Debug, Clone)]
+pub struct GcSettings {
+    /// How long content that nothing refers to any more is kept at least.
+    pub grace: Duration,
+    /// How long a promise about unreferenced content holds it; at least 10 s.
+    pub lease: Duration,
+    /// How long what was deleted can be restored.
+    pub undo: Duration,
+    /// Percent of the bytes or tags above which a plan of over 100 digests waits for a person.
+    pub max_delete_percent: u8,
+}
+
+/// Which tags of some repositories are kept (`[[retention.rule]]`). A tag stays if any keep key says so.
+#[derive(Debug, Clone)]
+pub struct RetentionRule {
+    /// Globs of repository names.
+    pub repositories: Vec<String>,
+    /// So many tags, by when they last moved.
+    pub keep_last: Option<u32>,
+    /// Tags that moved within this time.
+    pub keep_within: Option<Duration>,
+    /// Tags that were pulled within this time.
+    pub keep_pulled_within: Option<Duration>,
+    /// Tags that match as a whole.
+    pub keep_tags: Option<Regex>,
+    /// How long a manifest without a tag stays after the last reference to it went; none: for ever.
+    pub delete_untagged_after: Option<Duration>,
+}
+
+/// How the scrub goes through everything (contract section 14).
+#[derive(Debug, Clone)]
+pub struct ScrubSettings {
+    /// Bytes a second at most.
+    pub rate: u64,
+    /// How old the oldest hash may become; zero: no scrub runs.
+    pub full_pass: Duration,
+    /// How long damaged bytes are kept aside.
+    pub quarantine_keep: Duration,
+}
+
+/// Where snapshots lie and how long they count (contract section 16).
+#[derive(Debug, Clone)]
+pub struct BackupSettings {
+    /// The folder of snapshots: `backups` beside the database. None: as a registry without a configuration has it,
+    /// beside its database.
+    pub directory: Option<std::path::PathBuf>,
+    /// Snapshots that are kept; older ones go when another is taken.
+    pub keep: u32,
+    /// How long the collector leaves alone what a snapshot refers to.
+    pub hold: Duration,
+    /// Where a scheduled snapshot also copies the blobs.
+    pub blobs: Option<std::path::PathBuf>,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for GcSettings {
+    fn default() -> Self {
+        Self { grace: DAY, lease: HOUR, undo: 7 * DAY, max_delete_percent: 10 }
+    }
+}
+
+impl Default for ScrubSettings {
+    fn default() -> Self {
+        Self { rate: 50 << 20, full_pass: 30 * DAY, quarantine_keep: 30 * DAY }
+    }
+}
+
+impl Default for BackupSettings {
+    fn default() -> Self {
+        Self { directory: None, keep: 14, hold: 2 * DAY, blobs: None }
+    }
 }
 
 impl Default for Settings {
@@ -66,6 +150,10 @@ impl Default for Settings {
             audit_keep: None,
             read_only: false,
             probed: true,
+            gc: GcSettings::default(),
+            retention: Vec::new(),
+            scrub: ScrubSettings::default(),
+            backup: BackupSettings::default(),
         }
     }
 }
