@@ -114,6 +114,15 @@ pub enum Whole {
     },
 }
 
+/// What a blob that is being read brings next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes, hashed but not yet to be believed.
+    Bytes(Bytes),
+    /// Its end: the blob as a whole, or that it is not there.
+    End(BlobAnswer<Whole>),
+}
+
 /// The answer of a registry's own API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

@@ -1,5 +1,6 @@
 //! Asking for a blob: its head, its last byte; never keeping it.
 
+mod reader;
 mod whole;
 
 use mcr_oci::{Digest, RepositoryName};
@@ -15,6 +16,8 @@ use crate::error::Error;
 use crate::response::{Answer, Cut};
 use crate::tries::Failure;
 use crate::wire::Ask;
+
+pub use reader::BlobReader;
 
 /// How the reading of one answer went.
 enum Read<T> {

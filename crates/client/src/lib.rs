@@ -23,8 +23,9 @@ mod tls;
 mod tries;
 mod wire;
 
-pub use answers::{Announced, BlobAnswer, Download, ManifestAnswer, Reply, Tail, Whole};
+pub use answers::{Announced, BlobAnswer, Download, ManifestAnswer, Piece, Reply, Tail, Whole};
 pub use api::{About, Call};
+pub use blobs::BlobReader;
 pub use client::Client;
 pub use credentials::{CredentialFiles, Kept};
 pub use error::{Error, SetupError};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mcr_oci::Algorithm;
+use mcr_oci::{Algorithm, Hasher};
 
 use super::*;
 use crate::Login;
