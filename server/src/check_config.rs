@@ -7,7 +7,7 @@ use mcr_seams::Clock;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{Failure, print};
-use crate::config::table::{self, KEYS, Key, RULE_KEYS};
+use crate::config::table::{self, KEYS, Key, LISTS};
 use crate::config::value::Value;
 use crate::config::{
     self, AuthMode, Config, Environment, Loaded, Origin, Problem, Problems, ProxyProtocol, Setting, Settings, Sources,
@@ -68,7 +68,12 @@ fn checks(config: &Config) -> Vec<Check> {
         checks.push(Check { name: "certificate", result: certificate(cert, key) });
     }
     checks.extend(login_checks(config));
-    checks.push(Check { name: "probe.schedule", result: Ok(next_runs(config.probe.schedule.as_deref())) });
+    let schedules = [
+        ("probe.schedule", &config.probe.schedule),
+        ("gc.schedule", &config.gc.schedule),
+        ("backup.schedule", &config.backup.schedule),
+    ];
+    checks.extend(schedules.map(|(name, schedule)| Check { name, result: Ok(next_runs(schedule.as_deref())) }));
     checks
 }
 
@@ -227,12 +232,14 @@ fn text(settings: &Settings, checks: &[Check]) -> String {
         }
         out.push('\n');
     }
-    for rule in &settings.rules {
-        out.push_str(&format!("{}\n", table::header(table::RULE_SECTION)));
-        for key in RULE_KEYS {
-            push_setting(&mut out, key, rule.get(key.full));
+    for list in LISTS {
+        for rule in settings.rules(list.name) {
+            out.push_str(&format!("{}\n", table::header(list.name)));
+            for key in list.keys {
+                push_setting(&mut out, key, rule.get(key.full));
+            }
+            out.push('\n');
         }
-        out.push('\n');
     }
     for check in checks {
         let (mark, said) = match &check.result {
@@ -257,11 +264,10 @@ fn push_setting(out: &mut String, key: &Key, setting: Option<&Setting>) {
 fn document(loaded: &Loaded, checks: &[Check]) -> Json {
     let ok = checks.iter().all(|check| check.result.is_ok());
     let values: Vec<Json> = KEYS.iter().map(|key| setting_json(key, loaded.settings.get(key.full))).collect();
-    let rules: Vec<Json> = loaded
-        .settings
-        .rules
+    let rules: Vec<Json> = LISTS
         .iter()
-        .map(|rule| RULE_KEYS.iter().map(|key| setting_json(key, rule.get(key.full))).collect())
+        .flat_map(|list| loaded.settings.rules(list.name).iter().map(move |rule| (list, rule)))
+        .map(|(list, rule)| list.keys.iter().map(|key| setting_json(key, rule.get(key.full))).collect())
         .collect();
     let checks: Vec<Json> = checks
         .iter()
@@ -283,7 +289,8 @@ fn setting_json(key: &Key, setting: Option<&Setting>) -> Json {
         Value::Word(word) => json!(word),
         Value::Text(text) => json!(text),
         Value::Duration(length) => json!(config::value::write_duration(*length)),
-        Value::Size(bytes) => json!(bytes),
+        Value::Size(bytes) | Value::Number(bytes) => json!(bytes),
+        Value::Rate(_) => json!(value.to_string().trim_matches('"')),
     });
     let origin = setting.map_or(&Origin::Default, |setting| &setting.origin);
     json!({"key": key.full, "value": value, "origin": origin_json(origin)})

@@ -3,6 +3,7 @@
 mod build;
 mod environment;
 mod file;
+mod keeping;
 mod live;
 mod nearest;
 mod problem;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use build::{Purpose, is_loopback};
 pub use environment::Environment;
 pub use file::Entry;
+pub use keeping::{Backup, Gc, RetentionRule, Scrub};
 pub use live::{Change, Live, Names, watch};
 pub use problem::{Origin, Problem, Problems};
 pub use settings::{Setting, Settings};
@@ -48,8 +50,14 @@ pub struct Config {
     pub audit: Audit,
     /// `[probe]`
     pub probe: Probe,
+    /// `[scrub]`
+    pub scrub: Scrub,
     /// `[gc]`
     pub gc: Gc,
+    /// `[[retention.rule]]`, in order; the first that matches decides.
+    pub retention: Vec<RetentionRule>,
+    /// `[backup]`
+    pub backup: Backup,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[log]`
@@ -254,17 +262,6 @@ pub struct Probe {
     pub level: Level,
 }
 
-/// `[gc]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gc {
-    /// How long unreferenced content is kept.
-    pub grace: Duration,
-    /// How long a promise holds unreferenced content.
-    pub lease: Duration,
-    /// How long what was deleted can be restored.
-    pub undo: Duration,
-}
-
 /// `[metrics]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
@@ -340,8 +337,10 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
         match read_file(path, &mut problems) {
             Some(file) => {
                 settings.lay(file.entries, &mut problems);
-                if let Some(rules) = file.rules {
-                    settings.lay_rules(rules, &mut problems);
+                for (name, rules) in file.rules {
+                    if let Some(list) = table::list_named(name) {
+                        settings.lay_rules(list, rules, &mut problems);
+                    }
                 }
             }
             None => readable = false,

@@ -27,6 +27,8 @@ use crate::{files, gate, process, tls};
 
 /// Threads that may block, at most.
 const BLOCKING_THREADS: usize = 96;
+/// The folder of snapshots, beside the database (contract section 16).
+const BACKUPS: &str = "backups";
 /// What `idle_timeout = 0` means: as good as never.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -174,14 +176,20 @@ fn settings(config: &Config) -> Result<Settings, String> {
             grace: config.gc.grace,
             lease: config.gc.lease,
             undo: config.gc.undo,
-            ..mcr_registry::GcSettings::default()
+            max_delete_percent: config.gc.max_delete_percent,
         },
         scrub: mcr_registry::ScrubSettings {
+            rate: config.scrub.rate,
+            full_pass: config.scrub.full_pass,
             quarantine_keep: integrity.quarantine_keep,
-            ..mcr_registry::ScrubSettings::default()
         },
-        retention: Vec::new(),
-        backup: mcr_registry::BackupSettings::default(),
+        retention: config.retention.iter().map(retention_rule).collect::<Result<_, _>>()?,
+        backup: mcr_registry::BackupSettings {
+            directory: Some(files::parent_of(&config.database.path).join(BACKUPS)),
+            keep: config.backup.keep,
+            hold: config.backup.hold,
+            blobs: config.backup.blobs.clone(),
+        },
     })
 }
 
@@ -191,6 +199,18 @@ fn rule(rule: &IntegrityRule) -> Result<Rule, String> {
         repositories: rule.repositories.clone(),
         sparse: rule.commit == Commit::Sparse,
         immutable_tags: immutable_tags.map_err(|error| format!("[[integrity.rule]] immutable_tags: {error}"))?,
+    })
+}
+
+fn retention_rule(rule: &config::RetentionRule) -> Result<mcr_registry::RetentionRule, String> {
+    let keep_tags = rule.keep_tags.as_deref().map(Rule::whole_tag).transpose();
+    Ok(mcr_registry::RetentionRule {
+        repositories: rule.repositories.clone(),
+        keep_last: rule.keep_last,
+        keep_within: rule.keep_within,
+        keep_pulled_within: rule.keep_pulled_within,
+        keep_tags: keep_tags.map_err(|error| format!("[[retention.rule]] keep_tags: {error}"))?,
+        delete_untagged_after: rule.delete_untagged_after,
     })
 }
 

@@ -16,7 +16,8 @@ fn loaded(dir: &Path, more: &str) -> Loaded {
 #[test]
 fn every_value_is_shown_with_its_origin_and_reads_back() {
     let dir = tempfile::tempdir().unwrap();
-    let loaded = loaded(dir.path(), "[[integrity.rule]]\nrepositories = [\"a\"]\n");
+    let rules = "[[integrity.rule]]\nrepositories = [\"a\"]\n[[retention.rule]]\nrepositories = [\"a\"]\nkeep_last = 2\nkeep_within = \"3d\"\n";
+    let loaded = loaded(dir.path(), rules);
     let checks = checks(&loaded.config);
     let text = text(&loaded.settings, &checks);
     let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
@@ -78,7 +79,12 @@ fn the_next_three_runs_are_shown() {
     let dir = tempfile::tempdir().unwrap();
     let loaded = loaded(dir.path(), "[probe]\nschedule = \"off\"\n");
     let checks = checks(&loaded.config);
-    assert!(text(&loaded.settings, &checks).contains("# ok    probe.schedule: off\n"));
+    let said = text(&loaded.settings, &checks);
+    assert!(
+        said.contains("# ok    probe.schedule: off\n") && said.contains("# ok    backup.schedule: off\n"),
+        "{said}"
+    );
+    assert!(said.contains("# ok    gc.schedule: next runs: 2"), "{said}");
 }
 
 #[test]

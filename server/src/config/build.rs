@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::keeping;
 use super::problem::{Problem, Problems};
 use super::settings::Settings;
-use super::table::{KEYS, Key};
-use super::value::{OFF, USER_ACTIONS, Value, short};
+use super::table::{INTEGRITY_RULES, KEYS, Key};
+use super::value::{USER_ACTIONS, Value, short};
 use super::{
-    Audit, Auth, AuthMode, BrokenIndex, Commit, Config, Database, Gc, Integrity, IntegrityRule, Log, LogFormat, Mcias,
+    Audit, Auth, AuthMode, BrokenIndex, Commit, Config, Database, Integrity, IntegrityRule, Log, LogFormat, Mcias,
     Metrics, MinTls, Policy, Probe, ProxyProtocol, Server, Storage, VerifyOnRead,
 };
 
@@ -204,11 +205,10 @@ fn assemble(settings: &Settings) -> Option<Config> {
         audit: Audit { keep: settings.duration("audit.keep") },
         integrity: integrity(settings),
         probe: probe(settings),
-        gc: Gc {
-            grace: settings.duration("gc.grace"),
-            lease: settings.duration("gc.lease"),
-            undo: settings.duration("gc.undo"),
-        },
+        scrub: keeping::scrub(settings),
+        gc: keeping::gc(settings)?,
+        retention: keeping::retention(settings),
+        backup: keeping::backup(settings)?,
         metrics: Metrics { listen_addr: settings.address("metrics.listen_addr") },
         log: Log {
             level: settings.word("log.level").to_owned(),
@@ -281,13 +281,13 @@ fn integrity(settings: &Settings) -> Integrity {
             _ => BrokenIndex::Serve,
         },
         quarantine_keep: settings.duration("integrity.quarantine_keep"),
-        rules: settings.rules.iter().map(rule).collect(),
+        rules: settings.rules(INTEGRITY_RULES).iter().map(rule).collect(),
     }
 }
 
 fn probe(settings: &Settings) -> Probe {
     Probe {
-        schedule: settings.text("probe.schedule").filter(|text| text != OFF),
+        schedule: keeping::schedule(settings, "probe.schedule"),
         level: settings.word("probe.level").parse().unwrap_or_default(),
     }
 }

@@ -99,7 +99,7 @@ fn key_named(full: &str) -> Option<&'static Key> {
 /// `SERVER_LISTEN_ADDR` into `server` and `listen_addr`; `None` when no section is meant.
 fn split(rest: &str) -> Option<(&'static str, String)> {
     let rest = rest.to_ascii_lowercase();
-    let known = table::sections().into_iter();
+    let known = table::tops().into_iter();
     let later = table::LATER.iter().map(|(section, _)| *section);
     known.chain(later).find_map(|section| {
         let name = rest.strip_prefix(section)?.strip_prefix('_')?;

@@ -1,5 +1,6 @@
 //! One configuration file: TOML text into raw entries with their lines; never what the values mean.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use toml::{Spanned, de};
 
 use super::nearest::nearest;
 use super::problem::{Origin, Problem, Problems};
-use super::table::{self, Key, RULE_SECTION};
+use super::table::{self, Key, ListSection};
 use super::value::Raw;
 
 /// A key that a file sets.
@@ -22,7 +23,7 @@ pub struct Entry {
     pub origin: Origin,
 }
 
-/// One `[[integrity.rule]]` of a file.
+/// One `[[integrity.rule]]` or the like of a file.
 #[derive(Clone, Debug)]
 pub struct RuleEntries {
     /// The line of its header.
@@ -34,10 +35,11 @@ pub struct RuleEntries {
 /// What a file sets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct File {
-    /// Keys outside rules.
+    /// Keys outside list sections.
     pub entries: Vec<Entry>,
-    /// Rules in their order; `None` when the file has none, so that it does not replace those of an earlier file.
-    pub rules: Option<Vec<RuleEntries>>,
+    /// Rules in their order, by the name of their list section; a section the file does not have is absent, so that
+    /// it does not replace that of an earlier file.
+    pub rules: BTreeMap<&'static str, Vec<RuleEntries>>,
 }
 
 /// At most this many syntax errors of one file are told; the rest usually follows from the first.
@@ -87,7 +89,7 @@ impl Reader<'_> {
         let origin = self.origin(&name.span());
         if table::is_later(section, "") {
             problems.push(later(origin, table::header(section)));
-        } else if !table::sections().contains(&section) {
+        } else if !table::tops().contains(&section) {
             problems.push(unknown_section(origin, section, value.get_ref()));
         } else if let DeValue::Table(entries) = value.get_ref() {
             for (name, value) in entries {
@@ -104,9 +106,9 @@ impl Reader<'_> {
 
     /// One entry of a section.
     fn entry(&self, section: &str, name: &Name<'_>, value: &Node<'_>, file: &mut File, problems: &mut Problems) {
-        if format!("{section}.{}", name.get_ref()) == RULE_SECTION {
-            let rules = self.rules(name, value, problems);
-            file.rules.get_or_insert_default().extend(rules);
+        if let Some(list) = table::list_named(&format!("{section}.{}", name.get_ref())) {
+            let rules = self.rules(list, name, value, problems);
+            file.rules.entry(list.name).or_default().extend(rules);
         } else if let Some(entry) = self.known(section, name, value, problems) {
             file.entries.push(entry);
         }
@@ -122,10 +124,17 @@ impl Reader<'_> {
         Some(Entry { key, raw: raw(value.get_ref()), origin })
     }
 
-    fn rules(&self, name: &Name<'_>, value: &Node<'_>, problems: &mut Problems) -> Vec<RuleEntries> {
+    fn rules(
+        &self,
+        list: &ListSection,
+        name: &Name<'_>,
+        value: &Node<'_>,
+        problems: &mut Problems,
+    ) -> Vec<RuleEntries> {
         let wrong = |span: &Range<usize>| {
-            let message = "write each rule under a header of its own: [[integrity.rule]]";
-            Problem::at(self.origin(span), Some(table::header(RULE_SECTION)), message)
+            let header = table::header(list.name);
+            let message = format!("write each rule under a header of its own: {header}");
+            Problem::at(self.origin(span), Some(header), message)
         };
         let DeValue::Array(items) = value.get_ref() else {
             problems.push(wrong(&name.span()));
@@ -141,7 +150,7 @@ impl Reader<'_> {
                 origin: self.origin(&item.span()),
                 entries: entries
                     .iter()
-                    .filter_map(|(name, value)| self.known(RULE_SECTION, name, value, problems))
+                    .filter_map(|(name, value)| self.known(list.name, name, value, problems))
                     .collect(),
             });
         }
@@ -162,7 +171,7 @@ pub(super) fn not_known(origin: Origin, section: &str, name: &str) -> Problem {
     if table::is_later(section, name) {
         return later(origin, shown);
     }
-    let names = table::KEYS.iter().chain(table::RULE_KEYS).filter(|key| key.section() == section).map(Key::name);
+    let names = table::all_keys().filter(|key| key.section() == section).map(Key::name);
     let message = if let Some(near) = nearest(name, names) {
         format!("unknown key; did you mean {near}?")
     } else if let Some(home) = home_of(name) {
@@ -181,16 +190,16 @@ fn unknown_section(origin: Origin, name: &str, value: &DeValue<'_>) -> Problem {
         };
         return Problem::at(origin, Some(name.to_owned()), message);
     }
-    let message = match nearest(name, table::sections()) {
+    let message = match nearest(name, table::tops()) {
         Some(near) => format!("unknown section; did you mean {}?", table::header(near)),
-        None => format!("unknown section; there are {}", table::sections().join(", ")),
+        None => format!("unknown section; there are {}", table::tops().join(", ")),
     };
     Problem::at(origin, Some(table::header(name)), message)
 }
 
 /// The header of the only section that has a key of this name.
 fn home_of(name: &str) -> Option<String> {
-    let mut homes = table::KEYS.iter().chain(table::RULE_KEYS).filter(|key| key.name() == name);
+    let mut homes = table::all_keys().filter(|key| key.name() == name);
     let home = homes.next()?;
     homes.next().is_none().then(|| table::header(home.section()))
 }

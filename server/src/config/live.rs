@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::table::KEYS;
+use super::table::{KEYS, LISTS};
 use super::{Config, Loaded, Problems, load};
 use crate::files::{self, Signature};
 use crate::logging::LogHandle;
@@ -158,12 +158,20 @@ fn changes(old: &Loaded, new: &Loaded) -> Vec<Change> {
             in_force: key.reloadable,
         })
         .collect();
-    if old.config.integrity.rules != new.config.integrity.rules {
-        changes.push(Change {
-            key: super::table::RULE_SECTION,
-            value: format!("{} rules", new.config.integrity.rules.len()),
-            in_force: false,
-        });
+    for list in LISTS {
+        let rules = |loaded: &Loaded| -> Vec<Vec<_>> {
+            let rules = loaded.settings.rules(list.name).iter();
+            rules
+                .map(|rule| {
+                    list.keys.iter().map(|key| rule.get(key.full).and_then(|found| found.value.clone())).collect()
+                })
+                .collect()
+        };
+        let (before, after) = (rules(old), rules(new));
+        if before != after {
+            let in_force = list.keys.iter().any(|key| key.reloadable);
+            changes.push(Change { key: list.name, value: format!("{} rules", after.len()), in_force });
+        }
     }
     changes
 }

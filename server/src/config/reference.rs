@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::{self, Fallback, KEYS, Key, Kind, RULE_KEYS, RULE_SECTION, header};
+use super::table::{self, Fallback, KEYS, Key, Kind, LISTS, header};
 use super::value::{self, Raw, quoted};
 
 /// A value that replaces a key's example in [`annotated`]: full name, value without quotes.
@@ -22,14 +22,14 @@ pub fn annotated(opening: &str, chosen: &[Chosen<'_>]) -> String {
             annotate(&mut out, key, chosen);
         }
     }
-    let _ = write!(
-        out,
-        "\n# Rules for some repositories; the first one with a matching pattern decides.\n# {}\n",
-        header(RULE_SECTION)
-    );
-    for key in RULE_KEYS {
-        wrap(&mut out, "# ", key.doc);
-        push_line(&mut out, "# ", &format!("{} = {}", key.name(), rule_example(key)));
+    for list in LISTS {
+        out.push('\n');
+        wrap(&mut out, "# ", list.doc);
+        push_line(&mut out, "# ", &header(list.name));
+        for key in list.keys {
+            wrap(&mut out, "# ", key.doc);
+            push_line(&mut out, "# ", &format!("{} = {}", key.name(), rule_example(key)));
+        }
     }
     out
 }
@@ -50,7 +50,7 @@ fn rule_example(key: &Key) -> String {
     match (key.kind, key.fallback) {
         (Kind::Globs, _) => "[\"infra/**\"]".to_owned(),
         (kind, Fallback::Value(text)) => as_toml(kind, text),
-        _ => quoted("v[0-9.]+"),
+        (kind, _) => as_toml(kind, key.hint.unwrap_or("v[0-9.]+")),
     }
 }
 
@@ -59,6 +59,7 @@ fn as_toml(kind: Kind, text: &str) -> String {
     match value::read(kind, &Raw::Bare(text.to_owned())) {
         // Keep `:8443` as it is: its meaning depends on the machine.
         Ok(value::Value::Flag(flag)) => flag.to_string(),
+        Ok(value::Value::Number(number)) => number.to_string(),
         Ok(list @ value::Value::List(_)) => list.to_string(),
         _ => quoted(text),
     }
@@ -103,9 +104,12 @@ pub fn document() -> String {
     for section in table::sections() {
         let keys: Vec<&Key> = KEYS.iter().filter(|key| key.section() == section).collect();
         push_table(&mut out, section, &keys);
-        if section == "integrity" {
-            push_table(&mut out, RULE_SECTION, &RULE_KEYS.iter().collect::<Vec<_>>());
+        for list in LISTS.iter().filter(|list| list.place().0 == section) {
+            push_list(&mut out, list);
         }
+    }
+    for list in LISTS.iter().filter(|list| !table::sections().contains(&list.place().0)) {
+        push_list(&mut out, list);
     }
     out.push_str("\n## Not yet\n\nThese are promised for later versions and refused until then, so that nobody believes them in force:\n\n");
     for (section, names) in table::LATER {
@@ -119,7 +123,7 @@ pub fn document() -> String {
 const OPENING: &str = "# Configuration\n\n\
 <!-- Generated from server/src/config/table.rs. To write it anew: MCR_BLESS=1 cargo test -p mcr-server reference -->\n\n\
 `mcrsrv server --config FILE` reads TOML. `--config` may be repeated; a key in a later file wins, and its \
-`[[integrity.rule]]`s replace those of earlier files as a whole. Above the files stand, each winning over the one before:\n\n\
+`[[integrity.rule]]`s, or `[[retention.rule]]`s, replace those of earlier files as a whole. Above the files stand, each winning over the one before:\n\n\
 1. `MCR_SECTION_KEY` in the environment, such as `MCR_SERVER_LISTEN_ADDR` (rules have no variable);\n\
 2. `$PORT` or `$PORT_REST`, `$PORT_GRPC`, `$PORT_METRICS`, which replace a listener's port and make it listen on all addresses (not with `--dev`);\n\
 3. flags of the command line.\n\n\
@@ -129,12 +133,23 @@ Durations are written `\"30s\"`, `\"24h\"`, `\"7d\"`, `\"1h30m\"`; sizes `\"1GiB
 A list of one may be written as a plain text; in a variable of the environment commas separate a list's items. \
 \"Reloadable\" keys, the certificate files and the password file, are taken over on SIGHUP and when a file changes; the others need a restart.\n";
 
+fn push_list(out: &mut String, list: &table::ListSection) {
+    push_heading(out, list.name);
+    let _ = write!(out, "\n{}.\n", list.doc);
+    push_rows(out, &list.keys.iter().collect::<Vec<_>>());
+}
+
+fn push_heading(out: &mut String, section: &str) {
+    let _ = writeln!(out, "\n## `{}`", header(section));
+}
+
 fn push_table(out: &mut String, section: &str, keys: &[&Key]) {
-    let _ = write!(
-        out,
-        "\n## `{}`\n\n| key | type | default | reloadable | what it does |\n|---|---|---|---|---|\n",
-        header(section)
-    );
+    push_heading(out, section);
+    push_rows(out, keys);
+}
+
+fn push_rows(out: &mut String, keys: &[&Key]) {
+    out.push_str("\n| key | type | default | reloadable | what it does |\n|---|---|---|---|---|\n");
     for key in keys {
         let reloadable = if key.reloadable { "yes" } else { "no" };
         let doc = key.doc.replace('|', "\\|");
@@ -154,6 +169,8 @@ fn type_of(kind: Kind) -> String {
         }
         Kind::Duration { min, .. } => format!("duration, at least {}", value::write_duration(min)),
         Kind::Size => "size".to_owned(),
+        Kind::Rate => "size per second".to_owned(),
+        Kind::Number { min, max } => format!("number, {min} to {max}"),
         Kind::Choice(_) => value::expected(kind).replace('"', "`"),
         Kind::Pattern => "regular expression".to_owned(),
         Kind::Globs => "list of patterns".to_owned(),

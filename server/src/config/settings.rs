@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file::{Entry, RuleEntries};
 use super::problem::{Origin, Problem, Problems};
-use super::table::{Fallback, KEYS, Key, RULE_KEYS};
+use super::table::{Fallback, KEYS, Key, ListSection};
 use super::value::{self, Raw, Value};
 
 /// A value and where it came from.
@@ -19,12 +19,11 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// The value of every key of one section list, laid over its default.
+/// The value of every key of a list of keys, laid over its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     values: BTreeMap<&'static str, Setting>,
-    /// The `[[integrity.rule]]`s, each with the keys of [`RULE_KEYS`].
-    pub rules: Vec<Settings>,
+    rules: BTreeMap<&'static str, Vec<Settings>>,
 }
 
 impl Settings {
@@ -47,7 +46,7 @@ impl Settings {
                 (key.full, Setting { value, origin })
             })
             .collect();
-        Self { values, rules: Vec::new() }
+        Self { values, rules: BTreeMap::new() }
     }
 
     /// Lays `entries` over what is there. A bad value is a problem, also when a later layer would replace it.
@@ -71,20 +70,25 @@ impl Settings {
         }
     }
 
-    /// Replaces the rules by those of a later file.
-    pub fn lay_rules(&mut self, rules: Vec<RuleEntries>, problems: &mut Problems) {
-        self.rules = rules
-            .into_iter()
-            .map(|rule| {
-                let before = problems.0.len();
-                let mut settings = Self::defaults_of(RULE_KEYS);
-                settings.lay(rule.entries, problems);
-                if problems.0.len() == before {
-                    settings.require(RULE_KEYS, Some(&rule.origin), problems);
-                }
-                settings
-            })
-            .collect();
+    /// Replaces the rules of a list section by those of a later file.
+    pub fn lay_rules(&mut self, list: &'static ListSection, rules: Vec<RuleEntries>, problems: &mut Problems) {
+        let rules = rules.into_iter().map(|rule| {
+            let before = problems.0.len();
+            let mut settings = Self::defaults_of(list.keys);
+            settings.lay(rule.entries, problems);
+            if problems.0.len() == before {
+                settings.require(list.keys, Some(&rule.origin), problems);
+            }
+            settings
+        });
+        let rules = rules.collect();
+        self.rules.insert(list.name, rules);
+    }
+
+    /// The rules of a list section, each with that section's keys.
+    #[must_use]
+    pub fn rules(&self, list: &str) -> &[Settings] {
+        self.rules.get(list).map_or(&[], Vec::as_slice)
     }
 
     /// Asks that every required key of `keys` has a value.
@@ -143,16 +147,27 @@ impl Settings {
     }
 
     pub(super) fn duration(&self, full: &str) -> Duration {
+        self.duration_if_set(full).unwrap_or_default()
+    }
+
+    pub(super) fn duration_if_set(&self, full: &str) -> Option<Duration> {
         match self.value(full) {
-            Some(Value::Duration(length)) => *length,
-            _ => Duration::ZERO,
+            Some(Value::Duration(length)) => Some(*length),
+            _ => None,
         }
     }
 
     pub(super) fn size(&self, full: &str) -> u64 {
         match self.value(full) {
-            Some(Value::Size(bytes)) => *bytes,
+            Some(Value::Size(bytes) | Value::Rate(bytes)) => *bytes,
             _ => 0,
+        }
+    }
+
+    pub(super) fn number(&self, full: &str) -> Option<u64> {
+        match self.value(full) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
         }
     }
 

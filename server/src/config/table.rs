@@ -22,6 +22,15 @@ pub enum Kind {
     },
     /// A number of bytes: `"1GiB"`, `"50MB"`, or a plain integer.
     Size,
+    /// A number of bytes in a second: `"50MiB/s"`.
+    Rate,
+    /// A whole number within these bounds, both included.
+    Number {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A regular expression.
@@ -103,15 +112,61 @@ impl Key {
 /// The header of a section as it is written in a file: `[server]`, `[[integrity.rule]]`.
 #[must_use]
 pub fn header(section: &str) -> String {
-    if section == RULE_SECTION || LATER_LISTS.contains(&section) {
+    if list_named(section).is_some() || LATER_LISTS.contains(&section) {
         format!("[[{section}]]")
     } else {
         format!("[{section}]")
     }
 }
 
-/// The section that may stand in a file several times.
-pub const RULE_SECTION: &str = "integrity.rule";
+/// A section that may stand in a file several times, each with values of its own, in an order that matters.
+#[derive(Debug)]
+pub struct ListSection {
+    /// Its name: `integrity.rule`.
+    pub name: &'static str,
+    /// The keys of each.
+    pub keys: &'static [Key],
+    /// What it is for, in one sentence.
+    pub doc: &'static str,
+}
+
+impl ListSection {
+    /// The section it stands in, and its name there: `integrity` and `rule`.
+    #[must_use]
+    pub fn place(&self) -> (&'static str, &'static str) {
+        self.name.rsplit_once('.').unwrap_or(("", self.name))
+    }
+}
+
+/// The rules of what an incomplete push meets.
+pub const INTEGRITY_RULES: &str = "integrity.rule";
+/// The rules of which tags are kept.
+pub const RETENTION_RULES: &str = "retention.rule";
+
+/// Every section that may stand in a file several times.
+pub static LISTS: &[ListSection] = &[
+    ListSection {
+        name: INTEGRITY_RULES,
+        keys: RULE_KEYS,
+        doc: "Rules for some repositories; the first one with a matching pattern decides.",
+    },
+    ListSection {
+        name: RETENTION_RULES,
+        keys: RETENTION_KEYS,
+        doc: "Which tags of some repositories are kept; the first rule with a matching pattern decides, and a tag stays if any of its keep keys says so. Without a rule, and by a rule without a keep key, no tag is deleted. Runs before each scheduled GC. A new or changed rule only reports, until somebody confirmed its first plan: mcrctl plan list",
+    },
+];
+
+/// The list section of this name.
+#[must_use]
+pub fn list_named(name: &str) -> Option<&'static ListSection> {
+    LISTS.iter().find(|list| list.name == name)
+}
+
+/// Every key there is, those of list sections after the others.
+pub fn all_keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(LISTS.iter().flat_map(|list| list.keys))
+}
 
 const fn key(full: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
     Key { full, kind, fallback, reloadable: false, secret: false, example: None, hint: None, doc }
@@ -133,6 +188,9 @@ impl Key {
         self
     }
 }
+
+/// A length of time that nobody means to be none: to leave it out is to leave the key out.
+const SOME: Kind = seconds(1);
 
 const fn seconds(min: u64) -> Kind {
     Kind::Duration { min: Duration::from_secs(min), max: None, zero: false }
@@ -245,12 +303,30 @@ pub static KEYS: &[Key] = &[
         "When the registry probes itself through its own listener, in UTC: five fields as in crontab, or six with seconds first. The first run comes within a minute of the start. `\"off\"` or an empty text: never."),
     key("probe.level", Kind::Choice(&["head", "tail", "full"]), Value("tail"),
         "How closely the probe looks at blobs: `head` asks whether each is there, `tail` also for its last byte, `full` reads and hashes every byte of the store on each run."),
+    key("scrub.rate", Kind::Rate, Value("50MiB/s"),
+        "How many bytes a second the scrub reads at most, which hashes every blob and manifest again in the background, the longest unseen first."),
+    key("scrub.full_pass", ANY, Value("30d"),
+        "Within which time the scrub goes through everything once. 0: it does not run."),
+    key("gc.schedule", Kind::Schedule, Value("30 3 * * *"),
+        "When retention and then garbage collection run, in UTC: five fields as in crontab, or six with seconds first. A tick that comes while either runs is dropped. `\"off\"` or an empty text: never by itself."),
+    key("gc.max_delete_percent", Kind::Number { min: 1, max: 100 }, Value("10"),
+        "A plan over 100 digests that would take more than this percentage of the bytes or tags waits 7 days for somebody to confirm it, and is then discarded."),
     key("gc.grace", ANY, Value("24h"),
         "How long content that nothing refers to any more is kept at least."),
     key("gc.lease", seconds(10), Value("1h"),
         "How long an answer that promised unreferenced content holds it; at least 10 s."),
     key("gc.undo", ANY, Value("7d"),
         "How long a deleted tag or manifest can be restored."),
+    key("backup.schedule", Kind::Schedule, Value("off"),
+        "When the server takes a snapshot of its database into `backups/` beside it, in UTC, as `mcrsrv snapshot` does. `\"off\"`: never by itself.")
+        .such_as("0 2 * * *"),
+    key("backup.keep", Kind::Number { min: 1, max: 10_000 }, Value("14"),
+        "How many snapshots are kept; the oldest go when another one is taken."),
+    key("backup.hold", ANY, Value("48h"),
+        "How long garbage collection leaves alone what a snapshot refers to, so that a copy of the blobs made after it is complete."),
+    key("backup.blobs", Kind::Path, Unset("snapshots are of the database alone"),
+        "A directory, best on another disk, into which each scheduled snapshot also copies the blobs it refers to.")
+        .such_as("/backup/mcr-blobs"),
     key("audit.keep", AUDIT_KEEP, Value("400d"),
         "How long events of the audit log are kept. What ages out leaves a signed anchor, so that the rest can still be verified. 0 keeps all."),
     key("metrics.listen_addr", Kind::Address, Unset("`/metrics` is on the main listener"),
@@ -284,29 +360,77 @@ pub static RULE_KEYS: &[Key] = &[
     ),
 ];
 
-/// Sections and keys that are promised for later versions. They are refused by name, so that nobody believes them in force.
-/// An empty list of names means the whole section.
-pub static LATER: &[(&str, &[&str])] = &[
-    ("server", &["timezone"]),
-    ("gc", &["schedule", "max_delete_percent"]),
-    ("scrub", &[]),
-    ("retention", &[]),
-    ("retention.rule", &[]),
-    ("proxy", &[]),
-    ("backup", &[]),
-    ("web", &[]),
+/// The keys of each `[[retention.rule]]`, the first rule whose pattern matches a repository deciding.
+pub static RETENTION_KEYS: &[Key] = &[
+    key(
+        "retention.rule.repositories",
+        Kind::Globs,
+        Required,
+        "Repositories the rule is for: `*` stands for anything within a path segment, `**` across segments.",
+    ),
+    key(
+        "retention.rule.keep_last",
+        Kind::Number { min: 1, max: 1_000_000 },
+        Unset("no tag is kept for being among the newest"),
+        "So many tags are kept, by when they last moved. Tags of signatures (`sha256-…`) follow their image and are not counted.",
+    )
+    .such_as("10"),
+    key(
+        "retention.rule.keep_within",
+        SOME,
+        Unset("no tag is kept for being new"),
+        "Tags that moved within this time are kept.",
+    )
+    .such_as("30d"),
+    key(
+        "retention.rule.keep_pulled_within",
+        SOME,
+        Unset("no tag is kept for being pulled"),
+        "Tags that were pulled within this time are kept.",
+    )
+    .such_as("90d"),
+    key(
+        "retention.rule.keep_tags",
+        Kind::Pattern,
+        Unset("no tag is kept for its name"),
+        "A regular expression; a tag that matches it as a whole is kept.",
+    )
+    .such_as("v[0-9.]+|latest"),
+    key(
+        "retention.rule.delete_untagged_after",
+        SOME,
+        Unset("never"),
+        "How long a manifest that no tag leads to stays after the last reference to it went. Deployments that pin digests need it long.",
+    )
+    .such_as("90d"),
 ];
 
-/// Sections among [`LATER`] that are written as `[[section]]`.
-const LATER_LISTS: &[&str] = &["retention.rule", "proxy"];
+/// Sections and keys that are promised for later versions. They are refused by name, so that nobody believes them in force.
+/// An empty list of names means the whole section.
+pub static LATER: &[(&str, &[&str])] = &[("server", &["timezone"]), ("proxy", &[]), ("web", &[])];
 
-/// The key of this name in [`KEYS`] or [`RULE_KEYS`].
+/// Sections among [`LATER`] that are written as `[[section]]`.
+const LATER_LISTS: &[&str] = &["proxy"];
+
+/// The key of this name, in whichever section.
 #[must_use]
 pub fn find(section: &str, name: &str) -> Option<&'static Key> {
-    KEYS.iter().chain(RULE_KEYS).find(|key| key.section() == section && key.name() == name)
+    all_keys().find(|key| key.section() == section && key.name() == name)
 }
 
-/// Sections in the order of [`KEYS`], each once, without [`RULE_SECTION`].
+/// The names that may stand at the top of a file: sections, and what list sections stand in.
+#[must_use]
+pub fn tops() -> Vec<&'static str> {
+    let mut tops = sections();
+    for (top, _) in LISTS.iter().map(ListSection::place) {
+        if !tops.contains(&top) {
+            tops.push(top);
+        }
+    }
+    tops
+}
+
+/// Sections in the order of [`KEYS`], each once, without [`LISTS`].
 #[must_use]
 pub fn sections() -> Vec<&'static str> {
     let mut sections = Vec::new();

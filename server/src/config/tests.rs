@@ -63,6 +63,11 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.gc.grace, Duration::from_secs(24 * 3600));
     assert_eq!(config.gc.lease, Duration::from_secs(3600));
     assert_eq!(config.gc.undo, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!((config.gc.schedule.as_deref(), config.gc.max_delete_percent), (Some("30 3 * * *"), 10));
+    assert_eq!(config.scrub, Scrub { rate: 50 << 20, full_pass: Duration::from_secs(30 * 24 * 3600) });
+    let hold = Duration::from_secs(48 * 3600);
+    assert_eq!(config.backup, Backup { schedule: None, keep: 14, hold, blobs: None });
+    assert_eq!(config.retention, []);
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
 }
 
@@ -118,10 +123,27 @@ immutable_tags = "v.*"
 [probe]
 schedule = "30 1 * * * *"
 level = "full"
+[scrub]
+rate = "12KiB/s"
+full_pass = "13s"
 [gc]
+schedule = "5 4 * * *"
+max_delete_percent = 14
 grace = "9s"
 lease = "10s"
 undo = "11s"
+[[retention.rule]]
+repositories = ["b/**"]
+keep_last = 15
+keep_within = "16s"
+keep_pulled_within = "17s"
+keep_tags = "v.*"
+delete_untagged_after = "18s"
+[backup]
+schedule = "0 2 * * *"
+keep = 19
+hold = "20s"
+blobs = "/x/b"
 [metrics]
 listen_addr = "127.0.0.2:3"
 [log]
@@ -191,7 +213,28 @@ fn every_key_finds_its_place() {
             }],
         },
         probe: Probe { schedule: Some("30 1 * * * *".to_owned()), level: Level::Full },
-        gc: Gc { grace: seconds(9), lease: seconds(10), undo: seconds(11) },
+        scrub: Scrub { rate: 12 << 10, full_pass: seconds(13) },
+        gc: Gc {
+            schedule: Some("5 4 * * *".to_owned()),
+            max_delete_percent: 14,
+            grace: seconds(9),
+            lease: seconds(10),
+            undo: seconds(11),
+        },
+        retention: vec![RetentionRule {
+            repositories: vec!["b/**".to_owned()],
+            keep_last: Some(15),
+            keep_within: Some(seconds(16)),
+            keep_pulled_within: Some(seconds(17)),
+            keep_tags: Some("v.*".to_owned()),
+            delete_untagged_after: Some(seconds(18)),
+        }],
+        backup: Backup {
+            schedule: Some("0 2 * * *".to_owned()),
+            keep: 19,
+            hold: seconds(20),
+            blobs: Some("/x/b".into()),
+        },
         metrics: Metrics { listen_addr: "127.0.0.2:3".parse().ok() },
         log: Log { level: "trace".to_owned(), format: LogFormat::Json },
     };
@@ -334,6 +377,35 @@ fn a_file_that_cannot_be_read_is_the_only_complaint() {
     assert!(problems[0].contains("mcrsrv init --config"), "{problems:?}");
     site.files = vec![site.dir.path().to_owned()];
     assert!(site.problems(&[])[0].contains("cannot be read: is a directory"), "{:?}", site.problems(&[]));
+}
+
+#[test]
+fn retention_rules_are_a_list_of_their_own() {
+    let first = format!(
+        "{BASE}[[retention.rule]]\nrepositories = [\"a\"]\n[[retention.rule]]\nrepositories = [\"**\"]\nkeep_last = 3\n"
+    );
+    let second = "[[integrity.rule]]\nrepositories = [\"b\"]\n";
+    let loaded = Site::new(&[&first, second]).load(&[]).unwrap();
+    let said: Vec<_> =
+        loaded.config.retention.iter().map(|rule| (rule.repositories.concat(), rule.keep_last)).collect();
+    assert_eq!(said, [("a".to_owned(), None), ("**".to_owned(), Some(3))]);
+    assert_eq!(loaded.config.integrity.rules.len(), 1);
+    for (key, found) in [
+        ("keep_last = 0", "expected a whole number from 1 to 1000000, found the number 0"),
+        ("keep_last = \"3\"", "expected a whole number from 1 to 1000000, found \"3\""),
+        ("keep_within = \"0\"", "expected a duration such as \"30s\", \"24h\" or \"7d\", at least 1s, found \"0\""),
+        ("delete_untagged_after = 0", "at least 1s, found the number 0"),
+        ("keep_tags = \"(\"", "unclosed group"),
+        ("keep_lasts = 3", "unknown key; did you mean keep_last?"),
+    ] {
+        let text = format!("{BASE}[[retention.rule]]\nrepositories = [\"a\"]\n{key}\n");
+        let problems = Site::new(&[&text]).problems(&[]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("0.toml:11: [[retention.rule]] "), "{problems:?}");
+        assert!(problems[0].contains(found), "{problems:?}");
+    }
+    let problems = Site::new(&[&format!("{BASE}[retention]\nkeep_last = 3\n")]).problems(&[]);
+    assert_eq!(problems, ["0.toml:10: [retention] keep_last: unknown key here; it belongs under [[retention.rule]]"]);
 }
 
 #[test]

@@ -44,6 +44,10 @@ pub enum Value {
     Duration(Duration),
     /// A number of bytes.
     Size(u64),
+    /// A number of bytes in a second.
+    Rate(u64),
+    /// A whole number.
+    Number(u64),
     /// One of the words of [`Kind::Choice`].
     Word(&'static str),
     /// Text: a regular expression, a schedule or [`OFF`].
@@ -65,6 +69,8 @@ pub fn read(kind: Kind, raw: &Raw) -> Result<Value, String> {
             .filter(|length| (min..=max.unwrap_or(MAX_DURATION)).contains(length) || (zero && length.is_zero()))
             .map(Value::Duration),
         Kind::Size => size_value(raw).map(Value::Size),
+        Kind::Rate => rate(raw).map(Value::Rate),
+        Kind::Number { min, max } => number(raw).filter(|number| (min..=max).contains(number)).map(Value::Number),
         Kind::Choice(words) => {
             text(raw).and_then(|text| words.iter().find(|word| **word == text)).map(|word| Value::Word(word))
         }
@@ -99,6 +105,8 @@ pub fn expected(kind: Kind) -> String {
             format!("a duration such as \"30s\", \"24h\" or \"7d\"{least}{most}")
         }
         Kind::Size => "a size such as \"1GiB\", \"500MB\" or a number of bytes".to_owned(),
+        Kind::Rate => "bytes a second, such as \"50MiB/s\"".to_owned(),
+        Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Choice(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
             match words.split_last() {
@@ -268,6 +276,23 @@ pub fn write_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
+/// Bytes a second: a size with `/s` behind it, which may be left out. None at all is no rate.
+fn rate(raw: &Raw) -> Option<u64> {
+    let bytes = match raw {
+        Raw::Integer(_) => size_value(raw),
+        _ => text(raw).map(|text| text.strip_suffix("/s").unwrap_or(text)).and_then(size),
+    };
+    bytes.filter(|bytes| *bytes > 0)
+}
+
+fn number(raw: &Raw) -> Option<u64> {
+    match raw {
+        Raw::Integer(number) => u64::try_from(*number).ok(),
+        Raw::Bare(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;
@@ -341,6 +366,8 @@ impl fmt::Display for Value {
             Self::Flag(flag) => write!(f, "{flag}"),
             Self::Duration(length) => write!(f, "\"{}\"", write_duration(*length)),
             Self::Size(bytes) => write!(f, "\"{}\"", write_size(*bytes)),
+            Self::Rate(bytes) => write!(f, "\"{}/s\"", write_size(*bytes)),
+            Self::Number(number) => write!(f, "{number}"),
             Self::Word(word) => write!(f, "\"{word}\""),
             Self::Text(text) => f.write_str(&quoted(text)),
             Self::List(items) => {

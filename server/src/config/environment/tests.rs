@@ -30,7 +30,7 @@ fn section_and_key_are_found_in_the_name() {
 
 #[test]
 fn a_misspelt_variable_is_told() {
-    let (_, problems) = entries(&[("MCR_SERVER_LISTEN_ADR", "x"), ("MCR_SCRUB_RATE", "x")]);
+    let (_, problems) = entries(&[("MCR_SERVER_LISTEN_ADR", "x"), ("MCR_WEB_LISTEN_ADDR", "x")]);
     assert_eq!(problems[0], "$MCR_SERVER_LISTEN_ADR: [server] listen_adr: unknown key; did you mean listen_addr?");
     assert!(problems[1].contains("does not know it yet"), "{problems:?}");
 }

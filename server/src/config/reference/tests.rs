@@ -54,14 +54,15 @@ fn the_commented_lines_are_good_too() {
     let loaded = load(Sources::of_files(vec![path], Environment::default()));
     // The metrics example listens on all addresses, which TLS permits.
     let config = loaded.unwrap().config;
-    assert_eq!(config.integrity.rules.len(), 1);
+    assert_eq!((config.integrity.rules.len(), config.retention.len()), (1, 1));
+    assert!(config.retention[0].keep_last.is_some() && config.retention[0].keep_tags.is_some());
     assert_eq!(config.server.idle_timeout, std::time::Duration::from_secs(120));
 }
 
 #[test]
 fn every_key_is_in_both_documents() {
     let (reference, example) = (document(), example());
-    for key in KEYS.iter().chain(RULE_KEYS) {
+    for key in table::all_keys() {
         assert!(reference.contains(&format!("| `{}` |", key.name())), "{}", key.full);
         assert!(example.contains(&format!("{} = ", key.name())), "{}", key.full);
     }
