@@ -14,6 +14,7 @@ const RANKS: &[(&str, u8)] = &[
     ("mcr-rpc", 1),
     ("mcr-registry", 2),
     ("mcr-authentication", 3),
+    ("mcr-transfer", 3),
     ("mcr-scanner", 2),
     ("mcr-probe", 2),
     ("mcr-server", 4),

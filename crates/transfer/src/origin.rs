@@ -1,0 +1,157 @@
+//! The port of where images come from: repositories, tags with their times, closures, bytes; never where they go.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use mcr_oci::{Digest, Finding, Manifest, RepositoryName, Tag};
+use mcr_verifier::Look;
+
+/// A place as a whole cannot be looked at, or written to: the run ends, and nothing can be said of what is left.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+impl Trouble {
+    /// The trouble that something else tells.
+    pub fn of(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+/// A repository of an origin, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The name it gets: prefixed, where an origin holds several registries.
+    pub here: RepositoryName,
+    /// Its name at the origin.
+    pub there: String,
+    /// Which registry of the origin it is in; 0 where there is one.
+    pub registry: usize,
+}
+
+/// What an origin lists.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Its repositories, by name.
+    pub repositories: Vec<Place>,
+    /// What could not be looked at, or has a name that no client could ask for.
+    pub findings: Vec<Finding>,
+}
+
+/// A tag, where it points, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagAt {
+    /// The tag.
+    pub tag: Tag,
+    /// The manifest it points at.
+    pub digest: Digest,
+    /// When it was last pushed, in Unix milliseconds; `None` where the origin does not say (then the image does).
+    pub at_ms: Option<i64>,
+}
+
+/// The tags of a repository.
+#[derive(Clone, Debug, Default)]
+pub struct Tags {
+    /// Those that point somewhere.
+    pub tags: Vec<TagAt>,
+    /// Those that do not, with what is wrong (`tag` says which).
+    pub findings: Vec<Finding>,
+}
+
+/// One manifest of a closure: hashed, and read.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes as the origin holds them.
+    pub bytes: Arc<[u8]>,
+    /// What they say; its media type is what the origin serves it as.
+    pub manifest: Arc<Manifest>,
+}
+
+/// A blob that a closure needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// The size its descriptor says, in bytes.
+    pub size: u64,
+}
+
+/// What one manifest is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Closure {
+    /// Its manifests, children before parents, the root last. Those that could be read, where something is broken.
+    pub manifests: Vec<Piece>,
+    /// Every blob it needs, each once; their bytes are not hashed yet.
+    pub blobs: Vec<Blob>,
+    /// What is broken. Without any, all that is left to find out is what the blobs hash to.
+    pub findings: Vec<Finding>,
+    /// Children that are not there where that is no finding: a pull-through cache holds what was asked for.
+    pub absent: u64,
+    /// When the image says it was made, in Unix milliseconds.
+    pub created_ms: Option<i64>,
+}
+
+/// The bytes of a blob, not hashed yet: whoever takes them hashes them.
+pub enum BlobBytes {
+    /// A file that is open for reading, at its beginning, and its length.
+    File {
+        /// The file.
+        file: std::fs::File,
+        /// Its length when it was opened.
+        size: u64,
+    },
+    /// Bytes from elsewhere, as they are asked for. One that fails ends with an error, and an end without an error
+    /// does not mean that the bytes are right.
+    Stream(BoxStream<'static, Result<Bytes, StreamEnd>>),
+}
+
+impl std::fmt::Debug for BlobBytes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { size, .. } => formatter.debug_struct("File").field("size", size).finish_non_exhaustive(),
+            Self::Stream(_) => formatter.write_str("Stream(…)"),
+        }
+    }
+}
+
+/// Why a stream of bytes ended early.
+#[derive(Clone, Debug)]
+pub enum StreamEnd {
+    /// This blob is broken.
+    Broken(mcr_verifier::Problem),
+    /// The origin is gone.
+    Gone(Trouble),
+}
+
+/// A place that images come from.
+///
+/// An `Err` is the inability to look at the place as a whole; what is broken in it is a finding or a problem.
+pub trait Origin: Send + Sync {
+    /// What it is, for people: a path or an address, without credentials.
+    fn name(&self) -> &str;
+
+    /// Its repositories.
+    fn repositories(&self) -> impl Future<Output = Result<Places, Trouble>> + Send;
+
+    /// The tags of a repository.
+    fn tags(&self, place: &Place) -> impl Future<Output = Result<Tags, Trouble>> + Send;
+
+    /// Walks what a manifest is made of.
+    fn closure(&self, place: &Place, root: &Digest) -> impl Future<Output = Result<Closure, Trouble>> + Send;
+
+    /// Manifests of a repository that no tag leads to: all of them with `every`, else those that refer to one of
+    /// `subjects`. An origin that cannot list what is untagged gives the referrers alone.
+    fn untagged(
+        &self,
+        place: &Place,
+        subjects: &[Digest],
+        every: bool,
+    ) -> impl Future<Output = Result<Vec<Digest>, Trouble>> + Send;
+
+    /// Opens a blob.
+    fn blob(&self, place: &Place, blob: &Blob) -> impl Future<Output = Result<Look<BlobBytes>, Trouble>> + Send;
+}

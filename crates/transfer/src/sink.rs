@@ -1,0 +1,125 @@
+//! The port of where images go: blobs first, then images whole; never where they come from.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use mcr_oci::{Digest, Finding, RepositoryName, Tag};
+use mcr_verifier::Problem;
+use serde::Serialize;
+
+use crate::origin::{Blob, Origin, Piece, Place, Trouble};
+
+/// A tag of the sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagHere {
+    /// Where it points.
+    pub digest: Digest,
+    /// When it came to point there, in Unix milliseconds.
+    pub moved_ms: i64,
+    /// Whether an import pointed it there; somebody else did, where not. A sink that cannot know says `true`.
+    pub imported: bool,
+}
+
+/// How bytes came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Means {
+    /// The file system shares them until one side changes them; no room is taken.
+    Reflinked,
+    /// The same file under a second name.
+    Hardlinked,
+    /// Copied from a file.
+    Copied,
+    /// Sent over a network.
+    Sent,
+}
+
+/// What became of a blob.
+#[derive(Clone, Debug)]
+pub enum Brought {
+    /// It was there, sound.
+    Already,
+    /// It is there now, hashed: so many bytes.
+    Now(Means, u64),
+    /// Its bytes at the origin are broken.
+    Broken(Problem),
+}
+
+/// A tag that an image shall get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageTag {
+    /// The tag.
+    pub tag: Tag,
+    /// Since when it is said to point there, in Unix milliseconds.
+    pub at_ms: i64,
+}
+
+/// A whole image: all its blobs have been brought.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its manifests, children before parents, the root last.
+    pub manifests: Vec<Piece>,
+    /// Its blobs, each once.
+    pub blobs: Vec<Blob>,
+    /// The tags of its root, the oldest first; none for a referrer.
+    pub tags: Vec<ImageTag>,
+    /// When it was pushed, in Unix milliseconds.
+    pub pushed_ms: i64,
+}
+
+/// A tag that came to point elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TagMoved {
+    /// The tag.
+    pub tag: String,
+    /// Where it pointed before; `None` for a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
+}
+
+/// What became of an image.
+#[derive(Clone, Debug)]
+pub enum Landed {
+    /// It is there, whole.
+    Whole {
+        /// The tags that are new or moved.
+        moved: Vec<TagMoved>,
+        /// Manifests that were not there before.
+        created: u64,
+    },
+    /// The sink finds it incomplete, and holds nothing of it but blobs.
+    Incomplete(Vec<Finding>),
+    /// The sink does not want it: an immutable tag, a rule; one line that says why.
+    Refused(String),
+}
+
+/// A place that images go to.
+///
+/// An `Err` is the inability to write there at all (a full disk, a registry that is gone).
+pub trait Sink: Send + Sync {
+    /// The tags that a repository has here; empty where there is no such repository.
+    fn tags(
+        &self,
+        repository: &RepositoryName,
+    ) -> impl Future<Output = Result<BTreeMap<String, TagHere>, Trouble>> + Send;
+
+    /// Whether this manifest is in the repository with all of its closure, sound.
+    fn holds(&self, repository: &RepositoryName, root: &Digest) -> impl Future<Output = Result<bool, Trouble>> + Send;
+
+    /// Makes sure that a blob is here for a repository: asks the origin for its bytes where it is not, and hashes
+    /// them. Never called twice at the same time for the same digest.
+    fn bring<O: Origin>(
+        &self,
+        origin: &O,
+        place: &Place,
+        blob: &Blob,
+    ) -> impl Future<Output = Result<Brought, Trouble>> + Send;
+
+    /// Commits images whose blobs were brought, in their order; one answer each. Images of one call are of one
+    /// repository.
+    fn land(
+        &self,
+        repository: &RepositoryName,
+        images: Vec<Image>,
+    ) -> impl Future<Output = Result<Vec<Landed>, Trouble>> + Send;
+}
