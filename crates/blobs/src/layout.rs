@@ -55,6 +55,11 @@ impl Layout {
         self.layers.join("quarantine")
     }
 
+    /// `layers_path/journal`: what the database says of manifests and tags, should it be lost.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.layers.join("journal")
+    }
+
     /// `layers_path/quarantine/<algorithm>-<hex>.<unix-ms>`.
     pub(crate) fn quarantined(&self, digest: &Digest, at_ms: i64) -> PathBuf {
         let name = format!("{}-{}.{at_ms}", digest.algorithm().as_str(), digest.hex());

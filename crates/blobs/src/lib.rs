@@ -7,12 +7,14 @@
 //! All calls block. Callers keep them off their async threads, and hold their lock on the digest over a commit,
 //! a quarantine or a removal *and* the recording of its outcome.
 
+mod adopt;
 mod blob;
 mod commit;
 mod directories;
 mod disk;
 mod error;
 mod hash;
+mod journal;
 mod layout;
 mod marker;
 mod put;
@@ -23,11 +25,13 @@ mod store;
 mod sweep;
 mod upload;
 
+pub use adopt::{Adopted, StageError, Staged, Staging};
 pub use blob::{BlobFile, FileStat};
 pub use commit::{CommitError, Committed};
 pub use disk::Disk;
 pub use error::Error;
 pub use hash::Hashed;
+pub use journal::{JOURNAL_LINE_MAX, JournalLine, JournalReader, JournalSegment, JournalWriter};
 pub use put::PutError;
 pub use session::{UploadId, UploadIdError, UploadInfo};
 pub use store::{Options, Space, Store};
