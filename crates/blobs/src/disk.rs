@@ -114,6 +114,34 @@ impl Disk {
         }
     }
 
+    /// Lets `target`, which is empty, share the bytes of `source`; `false` where the file system cannot do that.
+    pub(crate) fn share_bytes(&self, source: &File, target: &DiskFile) -> Result<bool, Error> {
+        use rustix::io::Errno;
+        if self.forgetful.is_some() {
+            return Ok(false);
+        }
+        match target.share(source) {
+            Ok(()) => Ok(true),
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::ROFS)) => {
+                Err(Error::new("share bytes", target.path(), io::Error::from(error)))
+            }
+            // Another file system, one that cannot, or a sandbox that forbids it: then they are copied.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Gives an open file a second name.
+    pub(crate) fn link(&self, source: &File, path: &Path) -> io::Result<()> {
+        use rustix::fd::AsRawFd as _;
+        if self.forgetful.is_some() {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        // By its descriptor: the file that was opened, whatever its name leads to by now.
+        let open = format!("/proc/self/fd/{}", source.as_raw_fd());
+        rustix::fs::linkat(rustix::fs::CWD, open, rustix::fs::CWD, path, rustix::fs::AtFlags::SYMLINK_FOLLOW)?;
+        Ok(())
+    }
+
     /// What the directory says about a path, links not followed; `None` when nothing is there.
     pub(crate) fn metadata(&self, path: &Path) -> Result<Option<Metadata>, Error> {
         match self.call(|| std::fs::symlink_metadata(path)) {

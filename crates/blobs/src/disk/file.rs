@@ -70,6 +70,11 @@ impl DiskFile {
         written.map_err(|source| self.failed("write", source))
     }
 
+    /// Shares the bytes of another file of the same file system, in place of its own.
+    pub(super) fn share(&self, source: &File) -> Result<(), Errno> {
+        rustix::fs::ioctl_ficlone(&self.file, source)
+    }
+
     pub(crate) fn truncate(&self, size: u64) -> Result<(), Error> {
         let truncated = match &self.forgetful {
             None => self.file.set_len(size),

@@ -1,0 +1,102 @@
+//! Tests of bytes that are found: whatever way they come, only what hashes right becomes a blob.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use mcr_oci::{Algorithm, Digest};
+
+use crate::{Adopted, Disk, Options, PutError, StageError, Store};
+
+fn store(folder: &Path, disk: Disk) -> Store {
+    Store::open(Options { layers: folder.join("layers"), uploads: folder.join("uploads") }, disk).unwrap()
+}
+
+fn leftovers(folder: &Path) -> usize {
+    fs::read_dir(folder.join("uploads")).unwrap().count()
+}
+
+#[test]
+fn a_file_becomes_a_blob_and_stays_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = vec![7_u8; 3 << 20];
+    let path = folder.path().join("data");
+    fs::write(&path, &bytes).unwrap();
+    let before = fs::metadata(&path).unwrap();
+    for disk in [Disk::real(), Disk::forgetful()] {
+        let store = store(folder.path(), disk);
+        let digest = Digest::sha256(&bytes);
+        let told = std::cell::Cell::new(0);
+        let tell = |more| told.set(told.get() + more);
+        let (staged, how) = store.stage_file(&File::open(&path).unwrap(), Algorithm::Sha256, &tell).unwrap();
+        assert!(matches!(how, Adopted::Copied | Adopted::Reflinked));
+        assert_eq!((staged.size(), staged.digest(), told.get()), (3 << 20, &digest, 3 << 20));
+        let committed = store.commit_staged(&staged, &digest).unwrap();
+        drop(staged);
+        assert_eq!(store.stat(&digest).unwrap(), Some(committed.stat));
+        assert_eq!(store.hash(&digest).unwrap().unwrap().digest, digest);
+        assert_eq!(leftovers(folder.path()), 0);
+    }
+    let after = fs::metadata(&path).unwrap();
+    assert_eq!((before.ino(), before.nlink(), before.mtime_nsec()), (after.ino(), after.nlink(), after.mtime_nsec()));
+}
+
+#[test]
+fn bytes_that_hash_to_something_else_are_no_blob_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Disk::real());
+    let path = folder.path().join("data");
+    fs::write(&path, b"rotten").unwrap();
+    let expected = Digest::sha256(b"fresh");
+    let (staged, _) = store.stage_file(&File::open(&path).unwrap(), Algorithm::Sha256, &|_| ()).unwrap();
+    let refused = store.commit_staged(&staged, &expected).unwrap_err();
+    assert!(matches!(refused, PutError::DigestMismatch { computed, .. } if computed == Digest::sha256(b"rotten")));
+    drop(staged);
+    assert_eq!(store.stat(&expected).unwrap(), None);
+    assert_eq!(leftovers(folder.path()), 0);
+}
+
+#[test]
+fn a_hard_link_is_the_same_file_under_a_second_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Disk::real());
+    let path = folder.path().join("data");
+    fs::write(&path, b"bytes").unwrap();
+    let digest = Digest::of(Algorithm::Sha512, b"bytes");
+    let staged = store.stage_link(&File::open(&path).unwrap(), Algorithm::Sha512, &|_| ()).unwrap();
+    let committed = store.commit_staged(&staged, &digest).unwrap();
+    drop(staged);
+    let source = fs::metadata(&path).unwrap();
+    assert_eq!((committed.stat.inode, source.nlink()), (source.ino(), 2));
+    // One that is not to be: its second name goes, its first stays.
+    let staged = store.stage_link(&File::open(&path).unwrap(), Algorithm::Sha256, &|_| ()).unwrap();
+    assert!(store.commit_staged(&staged, &Digest::sha256(b"other")).is_err());
+    drop(staged);
+    assert_eq!(fs::metadata(&path).unwrap().nlink(), 2);
+}
+
+#[test]
+fn where_no_second_name_can_be_had_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Disk::real());
+    let elsewhere = File::open("/proc/version").unwrap();
+    let refused = store.stage_link(&elsewhere, Algorithm::Sha256, &|_| ()).unwrap_err();
+    assert!(matches!(refused, StageError::NoLink(_)), "{refused}");
+}
+
+#[test]
+fn a_stream_is_hashed_as_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Disk::real());
+    let mut staging = store.begin_staging(Algorithm::Sha256).unwrap();
+    staging.append(b"one").unwrap();
+    staging.append(b"two").unwrap();
+    let staged = staging.finish();
+    let digest = Digest::sha256(b"onetwo");
+    assert_eq!(store.commit_staged(&staged, &digest).unwrap().size, 6);
+    // And one that nobody finishes.
+    let mut dropped = store.begin_staging(Algorithm::Sha256).unwrap();
+    dropped.append(b"half").unwrap();
+    drop((staged, dropped));
+    assert_eq!(leftovers(folder.path()), 0);
+}
