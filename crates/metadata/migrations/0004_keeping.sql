@@ -74,7 +74,9 @@ CREATE TABLE scrub_passes (
     blobs      INTEGER NOT NULL,
     manifests  INTEGER NOT NULL,
     bytes      INTEGER NOT NULL,
-    findings   INTEGER NOT NULL
+    findings   INTEGER NOT NULL,
+    -- What the disk did not let it read; it is tried again, also after the end of the pass.
+    unreadable INTEGER NOT NULL
 ) STRICT;
 
 -- Snapshots that the server has met in its folder. The files are the truth; a row tells that it was booked.

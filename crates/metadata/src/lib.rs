@@ -37,6 +37,7 @@ mod repository_list;
 mod requests;
 mod room;
 mod rows;
+mod scrub;
 mod sql;
 mod states;
 mod summary;
@@ -77,6 +78,10 @@ pub use requests::{
 pub use rows::{
     Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,
     ReferrerRow, Summary,
+};
+pub use scrub::{
+    BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
+    ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
 };
 pub use writer::WRITE_QUEUE;
 
