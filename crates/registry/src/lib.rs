@@ -35,9 +35,11 @@ mod record;
 mod refusal;
 mod registry;
 mod repositories;
+mod retention;
 mod sessions;
 mod settings;
 mod start;
+mod undo;
 mod upload;
 mod volume;
 mod words;
@@ -69,10 +71,12 @@ pub use receive::{Body, BodyLost, Chunk};
 pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetailsPage, TagHistoryPage};
+pub use retention::RetentionOptions;
 pub use settings::{
     BackupSettings, BrokenIndex, GcSettings, RetentionRule, Rule, ScrubSettings, Settings, VerifyOnRead,
 };
 pub use start::{Paths, StartError};
+pub use undo::{MAX_UNDONE_LISTED, RestoreRun, RestoredRepository, RestoredRun, RestoredTag, Unrestored};
 pub use upload::{StoredUpload, UploadStatus};
 
 #[cfg(test)]
