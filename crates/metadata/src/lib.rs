@@ -4,6 +4,7 @@
 //! puts waiting ones into one transaction and answers them when it is durable; what they check inside it is the
 //! last word, since nobody else writes.
 
+mod adopt;
 mod api_tokens;
 mod audit;
 mod audit_chain;
@@ -20,9 +21,12 @@ mod edges;
 mod error;
 mod findings;
 mod job;
+mod journal_rows;
 mod links;
 mod manifests;
 mod migrate;
+mod plan_rows;
+mod plans;
 mod policy_rules;
 mod probe;
 mod probe_list;
@@ -38,6 +42,10 @@ mod requests;
 mod room;
 mod rows;
 mod scrub;
+mod snapshot;
+mod snapshot_folder;
+mod snapshot_name;
+mod snapshot_read;
 mod sql;
 mod states;
 mod summary;
@@ -49,6 +57,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use adopt::{AdoptBlobs, AdoptManifest, AdoptedBlob, IMPORT, LinkBlobs, TagOrigin};
 pub use api_tokens::{CreateToken, RevokeSession, RevokeToken, TokenOutcome, TokenRow};
 pub use audit::AuditEvent;
 pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
@@ -59,7 +68,12 @@ pub use delete::MAX_HOLDERS;
 pub use delete_repository::{DeleteRepository, RepositoryOutcome};
 pub use error::Error;
 pub use job::Done;
+pub use journal_rows::{AuditPosition, JournalEvent, JournalManifest, JournalTag};
 pub use migrate::SCHEMA;
+pub use plan_rows::{
+    AddPlanSteps, CreatePlan, MAX_STEPS_A_WRITE, MovePlan, NewStep, PlanJob, PlanProgress, PlanQuery, PlanRecord, PlanState,
+    PlanStep, PlanTotals, SettleSteps, Settled, StepAction, StepState,
+};
 pub use policy_rules::{ChangeFields, CreateRule, DeleteRule, RuleFields, RuleRow, UpdateRule};
 pub use probe::{MAX_PROBE_FINDINGS, PROBE_BATCH};
 pub use probe_rows::{
@@ -79,6 +93,9 @@ pub use rows::{
     Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,
     ReferrerRow, Summary,
 };
+pub use snapshot::{TakenSnapshot, take_snapshot};
+pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};
+pub use snapshot_read::Snapshot;
 pub use scrub::{
     BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
     ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
