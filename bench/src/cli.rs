@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    access,
+    access, collect,
     error::Error,
     host,
     rows::{Amounts, Row},
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Tools(Tools),
     /// Measure what logins, rules and the audit trail cost.
     Access(access::Options),
+    /// Measure collections of grown registries, and what pushes notice of them
+    Gc(collect::Options),
     /// Write a distribution tree of any size, for measuring scans of it.
     ScanTree(ScanTree),
 }

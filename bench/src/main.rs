@@ -12,6 +12,7 @@ use results::Results;
 
 mod access;
 mod cli;
+mod collect;
 mod content;
 mod error;
 mod host;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Render(options) => render(&options),
         Command::Tools(options) => tools::run(&options),
         Command::Access(options) => access::run(&options),
+        Command::Gc(options) => collect::run(&options),
         Command::ScanTree(options) => scan_tree::run(&options).map(|grown| {
             println!("{} indexes, {} images, {} links", grown.indexes, grown.images, grown.links);
         }),
