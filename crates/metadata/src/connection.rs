@@ -75,10 +75,19 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
 /// # Errors
 /// Whatever the files answer.
 pub(crate) fn open_immutable(path: &Path) -> Result<Connection, Error> {
+    let connection = open_immutable_to_copy(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// The same; its tables cannot be changed either, but temporary ones can be made, and copies.
+///
+/// # Errors
+/// Whatever the files answer.
+pub(crate) fn open_immutable_to_copy(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(immutable_uri(path)?, flags)?;
     set_up(&connection, READER_CACHE_KIB)?;
-    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 

@@ -46,6 +46,7 @@ mod snapshot;
 mod snapshot_folder;
 mod snapshot_name;
 mod snapshot_read;
+mod snapshot_rows;
 mod sql;
 mod states;
 mod summary;
@@ -96,6 +97,7 @@ pub use rows::{
 pub use snapshot::{TakenSnapshot, take_snapshot};
 pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};
 pub use snapshot_read::Snapshot;
+pub use snapshot_rows::{BookSnapshot, SnapshotRow};
 pub use scrub::{
     BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
     ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,

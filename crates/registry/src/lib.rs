@@ -17,6 +17,7 @@ mod error;
 mod examine;
 mod expire;
 mod health;
+mod holds;
 mod integrity;
 mod list;
 mod local_source;

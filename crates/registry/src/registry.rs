@@ -18,6 +18,7 @@ use crate::blocking::Blocking;
 use crate::buffers::Buffers;
 use crate::cache::Caches;
 use crate::error::Error;
+use crate::holds::Holds;
 use crate::locks::DigestLocks;
 use crate::logins::Ended;
 use crate::policy::InForce;
@@ -62,6 +63,8 @@ pub(crate) struct Parts {
     /// Events that the audit trail lacks.
     pub(crate) gap: Arc<Gap>,
     pub(crate) pulls: Pulls,
+    /// What snapshots hold.
+    pub(crate) holds: Holds,
     /// Who signs where the audit trail is cut off.
     pub(crate) signer: Signer,
     /// Refuse every write; an operator switches it while the server runs.

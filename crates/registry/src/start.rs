@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mcr_blobs::{Disk, Options as BlobOptions, Store};
-use mcr_metadata::{Metadata, Options as MetadataOptions};
+use mcr_metadata::{Metadata, Options as MetadataOptions, SnapshotFolder};
 use mcr_seams::{Clock, random_hex};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -15,6 +15,7 @@ use crate::audit::Signer;
 use crate::blocking::{Blocking, MAX_BLOCKING, MAX_WALKING};
 use crate::buffers::Buffers;
 use crate::cache::Caches;
+use crate::holds::Holds;
 use crate::logins::Ended;
 use crate::policy::InForce;
 use crate::policy_admin::{self, RuleRecord};
@@ -111,6 +112,9 @@ impl Registry {
         let tasks = TaskTracker::new();
         let rules = rules(&metadata)?;
         let volume = Volume::new(Arc::clone(&blobs), id, settings.reserve);
+        let backups = settings.backup.directory.clone();
+        let backups = backups.map_or_else(|| SnapshotFolder::beside(&paths.database), SnapshotFolder::at);
+        let holds = Holds::new(backups, settings.backup.hold, clock.clone());
         Ok(Self {
             parts: Arc::new(Parts {
                 writes: Writes::new(Arc::clone(&metadata)),
@@ -128,6 +132,7 @@ impl Registry {
                 ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),
                 gap: Arc::default(),
                 pulls: Pulls::new(),
+                holds,
                 signer: Signer::default(),
                 metadata,
                 settings,
