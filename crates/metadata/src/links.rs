@@ -13,6 +13,7 @@ use crate::job::{Done, Write, job};
 use crate::references::{self, Target};
 use crate::repositories;
 use crate::requests::{MountBlob, RecordBlob, RecordedBlob};
+use crate::rows::RecordedStat;
 use crate::sql;
 
 impl Metadata {
@@ -36,7 +37,14 @@ impl Write for RecordBlob {
             .query_row([self.digest.as_str()], |row| row.get(0))
             .optional()?;
         let healed = before == Some(true);
-        let blob = upsert(tx, self)?;
+        let bytes = Bytes {
+            digest: &self.digest,
+            size: self.size,
+            stat: &self.stat,
+            hashed_at_ms: self.hashed_at_ms,
+            at_ms: self.at_ms,
+        };
+        let blob = upsert(tx, &bytes)?;
         if healed {
             findings::close_blob(tx, &self.digest, self.at_ms)?;
         }
@@ -51,7 +59,17 @@ impl Write for RecordBlob {
     }
 }
 
-fn upsert(tx: &Connection, blob: &RecordBlob) -> Result<i64, Error> {
+/// What is booked of a blob's file.
+pub(crate) struct Bytes<'a> {
+    pub(crate) digest: &'a Digest,
+    pub(crate) size: u64,
+    pub(crate) stat: &'a RecordedStat,
+    pub(crate) hashed_at_ms: i64,
+    pub(crate) at_ms: i64,
+}
+
+/// Books a blob that is sound; answers its row.
+pub(crate) fn upsert(tx: &Connection, blob: &Bytes<'_>) -> Result<i64, Error> {
     let id = tx
         .prepare_cached(
             "INSERT INTO blobs (digest, size, state, state_since, inode, mtime_ns, ctime_ns, hashed_at, created_at)
@@ -118,7 +136,14 @@ fn mountable(tx: &Connection, digest: &Digest, from: Option<i64>) -> Result<Opti
 }
 
 /// Makes the repository hold the blob, lifting a tombstone, and leads to it the edges that waited for it.
-fn link(tx: &Connection, repository: i64, blob: i64, digest: &Digest, size: u64, at_ms: i64) -> Result<(), Error> {
+pub(crate) fn link(
+    tx: &Connection,
+    repository: i64,
+    blob: i64,
+    digest: &Digest,
+    size: u64,
+    at_ms: i64,
+) -> Result<(), Error> {
     tx.prepare_cached(
         "INSERT INTO repository_blobs (repository_id, blob_id, linked_at, unreferenced_since) VALUES (?1, ?2, ?3, ?3)
          ON CONFLICT (repository_id, blob_id) DO UPDATE
