@@ -5,7 +5,6 @@
 //! last word, since nobody else writes.
 
 mod adopt;
-mod adopt;
 mod api_tokens;
 mod audit;
 mod audit_chain;
@@ -59,7 +58,6 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use adopt::{AdoptBlobs, AdoptManifest, AdoptedBlob, IMPORT, LinkBlobs, TagOrigin};
 pub use adopt::{AdoptBlobs, AdoptManifest, AdoptedBlob, IMPORT, LinkBlobs, TagOrigin};
 pub use api_tokens::{CreateToken, RevokeSession, RevokeToken, TokenOutcome, TokenRow};
 pub use audit::AuditEvent;
