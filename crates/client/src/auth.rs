@@ -30,18 +30,18 @@ const SCOPES_MAX: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Want {
     repository: Option<RepositoryName>,
-    scope: Option<String>,
+    scopes: BTreeSet<String>,
 }
 
 impl Want {
     /// Nothing in particular: what is needed is told.
     pub(crate) fn nothing() -> Self {
-        Self { repository: None, scope: None }
+        Self { repository: None, scopes: BTreeSet::new() }
     }
 
     /// To list the repositories.
     pub(crate) fn catalog() -> Self {
-        Self { repository: None, scope: Some("registry:catalog:*".to_owned()) }
+        Self { repository: None, scopes: BTreeSet::from(["registry:catalog:*".to_owned()]) }
     }
 
     /// To read a repository.
@@ -49,10 +49,17 @@ impl Want {
         Self::of(repository, "pull")
     }
 
+    /// To write into a repository, and to mount out of another one.
+    pub(crate) fn push(repository: &RepositoryName, from: Option<&RepositoryName>) -> Self {
+        let mut want = Self::of(repository, "pull,push");
+        want.scopes.extend(from.map(|from| format!("repository:{from}:pull")));
+        want
+    }
+
     /// To do this in a repository.
     pub(crate) fn of(repository: &RepositoryName, actions: &str) -> Self {
         let scope = format!("repository:{repository}:{actions}");
-        Self { repository: Some(repository.clone()), scope: Some(scope) }
+        Self { repository: Some(repository.clone()), scopes: BTreeSet::from([scope]) }
     }
 }
 
@@ -98,7 +105,7 @@ pub(crate) struct Auth {
     scheme: Mutex<Option<Scheme>>,
     tokens: Mutex<HashMap<String, Cell>>,
     /// What a registry told that it wants, by what we had thought.
-    told: Mutex<HashMap<Option<String>, BTreeSet<String>>>,
+    told: Mutex<HashMap<BTreeSet<String>, BTreeSet<String>>>,
 }
 
 impl Auth {
@@ -143,8 +150,8 @@ impl Auth {
     }
 
     async fn token(&self, wire: &Wire, want: &Want, realm: &Realm) -> Result<Shown, Failure> {
-        let told = locked(&self.told).get(&want.scope).cloned();
-        let scopes = told.unwrap_or_else(|| want.scope.iter().cloned().collect());
+        let told = locked(&self.told).get(&want.scopes).cloned();
+        let scopes = told.unwrap_or_else(|| want.scopes.clone());
         let list = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
         let key = format!("{} {} {list}", realm.url, realm.service.as_deref().unwrap_or_default());
         let cell = {
@@ -223,7 +230,7 @@ impl Auth {
                 if remembered.len() >= REMEMBERED_MAX {
                     remembered.clear();
                 }
-                remembered.insert(want.scope.clone(), scopes.union(&told).cloned().collect());
+                remembered.insert(want.scopes.clone(), scopes.union(&told).cloned().collect());
                 Ok(())
             }
             // It may have been revoked, or the registry restarted with another key.
@@ -266,8 +273,8 @@ impl Auth {
         let host = crate::client::host_of(&self.registry);
         let named = matches!(shown.kind, Kind::Basic | Kind::Bearer { named: true, .. });
         match &self.login {
-            Login::Anonymous => format!("log in to {host} with an account that may read there"),
-            Login::Basic { .. } => "check the name and the password, and that they may read there".to_owned(),
+            Login::Anonymous => format!("log in to {host} with an account that may do this"),
+            Login::Basic { .. } => "check the name and the password, and that they may do this".to_owned(),
             Login::Token(_) => "check the token: it may have ended, or not be for this".to_owned(),
             Login::Files(_) if named => format!("the stored login is refused: docker login {host}"),
             Login::Files(_) => format!("no credential file has a login for {host}: docker login {host}"),

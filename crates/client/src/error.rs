@@ -88,6 +88,27 @@ pub enum Error {
     },
 }
 
+/// Why something could not be pushed. Every text is one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError<E> {
+    /// There is no answer that says anything about it.
+    #[error(transparent)]
+    Registry(#[from] Error),
+    /// The registry does not take it.
+    #[error("{what}: refused with {status}: {reason}")]
+    Refused {
+        /// The status: a 4xx, or 507 where its disk is full.
+        status: u16,
+        /// What was asked for.
+        what: String,
+        /// Code and message of the registry.
+        reason: String,
+    },
+    /// The bytes that were to be sent could not be had.
+    #[error("the bytes that were to be sent could not be had")]
+    Content(E),
+}
+
 /// Why a client cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {

@@ -1,15 +1,18 @@
 //! Requests and redirects, each bounded in time; never logins, retries, or what an answer means.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mcr_seams::Clock;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, Url};
 use tokio::time::timeout;
 
 use crate::error::{Error, SetupError};
+use crate::payload::Payload;
 use crate::response::Answer;
 use crate::settings::{Settings, Trust};
 use crate::text::{causes, line};
@@ -40,12 +43,14 @@ pub(crate) struct Ask {
     pub(crate) form: Option<String>,
     /// A body of `application/json`.
     pub(crate) json: Option<String>,
+    /// A body of another type.
+    pub(crate) payload: Option<Payload>,
 }
 
 impl Ask {
     /// A request without a body.
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, accept: None, range: None, form: None, json: None }
+        Self { method, url, accept: None, range: None, form: None, json: None, payload: None }
     }
 
     /// What is asked for, as messages name it: without the query, which may be a secret of whoever made it.
@@ -151,7 +156,7 @@ impl Wire {
             429 => {}
             503 if wait.is_some() => {}
             // Not to be had from this server at all.
-            501 | 505 => return Ok(answer),
+            501 | 505 | 507 => return Ok(answer),
             408 | 500..=599 => {
                 let said = answer.said().await.text;
                 let text = answer.status_text();
@@ -181,15 +186,31 @@ impl Wire {
         if let Some(json) = &ask.json {
             request = request.header(CONTENT_TYPE, "application/json").body(json.clone());
         }
+        // Some in between refuse a POST that does not say so (411).
+        if ask.method == Method::POST && ask.form.is_none() && ask.json.is_none() && ask.payload.is_none() {
+            request = request.header(CONTENT_LENGTH, 0);
+        }
         // The connection is made within this time too: it has a limit of its own.
         let patience = self.settings.silence.max(self.settings.connect_timeout);
-        match timeout(patience, request.send()).await {
-            Ok(Ok(response)) => {
+        let sent = match &ask.payload {
+            None => timeout(patience, request.send()).await.ok(),
+            Some(payload) => {
+                let (body, flow) = Arc::clone(&payload.streamed).open();
+                request = request.header(CONTENT_TYPE, payload.media_type.as_str());
+                request = request.header(CONTENT_LENGTH, payload.streamed.length()).body(body);
+                flow.watch(patience, request.send()).await
+            }
+        };
+        match sent {
+            Some(Ok(response)) => {
                 let foreign = url.origin() != ask.url.origin();
                 Ok(Answer::new(response, url.clone(), foreign, self.settings.silence))
             }
-            Ok(Err(error)) => Err(failed(url, &error, self.settings.connect_timeout)),
-            Err(_) => {
+            Some(Err(_)) if ask.payload.as_ref().is_some_and(|payload| payload.streamed.has_failed()) => {
+                Err(unexpected(ask, "the bytes that were to be sent could not be had".to_owned()))
+            }
+            Some(Err(error)) => Err(failed(url, &error, self.settings.connect_timeout)),
+            None => {
                 let reason = format!("{} sent nothing for {} s", origin(url), patience.as_secs_f64());
                 Err(Failure::Broken { status: None, reason })
             }

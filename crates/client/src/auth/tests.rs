@@ -71,7 +71,7 @@ async fn a_wrong_password_is_tried_once_and_never_told() {
 async fn without_a_login_the_advice_is_to_log_in() {
     let server = Server::start(|_| unauthorized(r#"Basic realm="r""#)).await;
     let text = manifest(&server.client(Login::Anonymous), "a").await.unwrap_err().to_string();
-    assert!(text.ends_with(&format!("log in to {} with an account that may read there", server.host())), "{text}");
+    assert!(text.ends_with(&format!("log in to {} with an account that may do this", server.host())), "{text}");
     assert_eq!(server.requests().len(), 1);
     let files = Login::Files(CredentialFiles::of(Vec::new()));
     let text = manifest(&server.client(files), "a").await.unwrap_err().to_string();

@@ -132,7 +132,7 @@ async fn read(ask: &Ask, mut answer: Answer, credential: Option<&Credential>) ->
     if matches!(status, 400 | 401 | 403 | 404) {
         let said = answer.said().await;
         let advice = match credential {
-            Some(_) => "check the login, and that it may read there",
+            Some(_) => "check the login, and that it may do this",
             None => "it may be private, or not exist: log in",
         };
         return Err(Failure::Said(Error::Unauthorized {

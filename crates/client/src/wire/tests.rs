@@ -49,8 +49,8 @@ async fn another_origin_gets_the_range_and_neither_login_nor_cookie() {
 
 #[tokio::test]
 async fn another_name_of_the_same_host_is_another_origin() {
-    let location: std::sync::Arc<OnceLock<String>> = std::sync::Arc::default();
-    let known = std::sync::Arc::clone(&location);
+    let location: Arc<OnceLock<String>> = Arc::default();
+    let known = Arc::clone(&location);
     let server = Server::start(move |request| match request.path.starts_with("/v2/") {
         true => redirect_to(307, known.get().unwrap()),
         false => tail(request),
