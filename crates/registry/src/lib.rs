@@ -16,6 +16,7 @@ mod delete;
 mod error;
 mod examine;
 mod expire;
+mod gc;
 mod health;
 mod holds;
 mod integrity;
@@ -25,6 +26,7 @@ mod locks;
 mod logins;
 mod manifest_read;
 mod mount;
+mod plans;
 mod policy;
 mod policy_admin;
 mod probe;
@@ -37,6 +39,7 @@ mod refusal;
 mod registry;
 mod repositories;
 mod retention;
+mod runs;
 mod sessions;
 mod settings;
 mod start;
@@ -55,6 +58,7 @@ pub use cache::CachedManifest;
 pub use delete::Deleted;
 pub use error::{Error, Refusal};
 pub use examine::Examined;
+pub use gc::{GcFigures, GcOptions, GcStatus};
 pub use health::Health;
 pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
@@ -63,6 +67,11 @@ pub use mcr_metadata::{
     AuditPage, AuditQuery, AuditRow, ManifestSummary, ReferrerRow, RepositorySummary, SummaryPage, TagChange,
     TagSummary,
 };
+/// Plans, as the database has them.
+pub use mcr_metadata::{
+    NewStep, PlanJob as Job, PlanProgress, PlanRecord, PlanState, PlanStep, PlanTotals, StepAction, StepState,
+};
+pub use plans::{BRAKE_ABOVE, MAX_PLAN_PAGE, MAX_PLANS, PLAN_WAITS_MS, PlanFilter, PlanPage};
 pub use policy::NameFilter;
 pub use policy_admin::{MAX_RULES, NewRule, RuleChange, RuleRecord};
 pub use probe::{IntegrityReport, MAX_LISTED_FINDINGS, ProbeRecord};

@@ -69,6 +69,10 @@ pub(crate) struct Parts {
     pub(crate) signer: Signer,
     /// Refuse every write; an operator switches it while the server runs.
     pub(crate) read_only: ReadOnly,
+    /// Runs that delete, one of a kind.
+    pub(crate) runs: crate::runs::Runs,
+    /// What the collector did.
+    pub(crate) gc: crate::gc::GcCounters,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
     /// Counts, kept for a moment.

@@ -134,6 +134,8 @@ impl Registry {
                 pulls: Pulls::new(),
                 holds,
                 signer: Signer::default(),
+                runs: crate::runs::Runs::default(),
+                gc: crate::gc::GcCounters::default(),
                 metadata,
                 settings,
                 clock,

@@ -1,0 +1,167 @@
+//! Garbage collection as an operator meets it: started, scheduled, looked at; how it plans and removes is in `gc/`.
+//!
+//! Contract sections 2.4, 2.8 and 9.
+
+mod asked;
+pub(crate) mod message;
+mod run;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use mcr_access::{Administer, GlobalPermit};
+use mcr_metadata::{Actor, PlanJob as Job, PlanQuery, PlanRecord, PlanState};
+
+use crate::error::Error;
+use crate::plans;
+use crate::registry::{Registry, actor};
+use crate::runs::Run;
+
+/// What a run of the collector shall do; what is not said is as configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GcOptions {
+    /// Instead of `[gc] grace`. What is leased stays all the same.
+    pub grace: Option<Duration>,
+    /// Instead of `[gc] undo`.
+    pub undo: Option<Duration>,
+    /// Remove files without rows, and report rows without files.
+    pub reconcile: bool,
+    /// Only show what would go.
+    pub dry_run: bool,
+    /// A person said yes: the brake does not hold.
+    pub confirmed: bool,
+}
+
+/// How the collector is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GcStatus {
+    /// Whether a run is under way.
+    pub running: bool,
+    /// The plan of that run.
+    pub current: Option<PlanRecord>,
+    /// The plan of the last run that was applied or given up.
+    pub last: Option<PlanRecord>,
+    /// How the last run, or a dry run or waiting plan that is newer, is told in one line.
+    pub message: Option<String>,
+}
+
+/// Figures of the collector since the start, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct GcFigures {
+    /// Runs that ended well.
+    pub runs: u64,
+    /// Runs that were given up.
+    pub failures: u64,
+    /// Blobs removed.
+    pub blobs_removed: u64,
+    /// Manifests removed.
+    pub manifests_removed: u64,
+    /// Files without rows removed.
+    pub files_removed: u64,
+    /// Bytes freed.
+    pub bytes_freed: u64,
+    /// How long the last run took, in seconds.
+    pub last_seconds: f64,
+    /// When the last run ended well, in Unix milliseconds; none before there was one.
+    pub last_success_ms: Option<i64>,
+}
+
+/// Counters behind [`GcFigures`].
+#[derive(Debug, Default)]
+pub(crate) struct GcCounters {
+    runs: AtomicU64,
+    failures: AtomicU64,
+    blobs: AtomicU64,
+    manifests: AtomicU64,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    last_ms: AtomicU64,
+    last_success_ms: AtomicI64,
+}
+
+impl Registry {
+    /// Begins a run in the background and gives the id of its plan.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while one is under way; [`Error::ReadOnly`]; [`Error::Unavailable`] while the blob volume is
+    /// away; inability.
+    pub async fn start_gc(&self, permit: &GlobalPermit<Administer>, options: GcOptions) -> Result<String, Error> {
+        let (id, run) = self.begin_gc(options, actor(permit.identity())).await?;
+        let (registry, plan) = (self.clone(), id.clone());
+        self.parts.tasks.spawn(async move {
+            registry.collect(&plan, options, run).await;
+        });
+        Ok(id)
+    }
+
+    /// One run as the schedule asks for it, as configured: waits until it is over.
+    ///
+    /// # Errors
+    /// As [`start_gc`](Self::start_gc).
+    pub async fn run_scheduled_gc(&self) -> Result<(), Error> {
+        let options = GcOptions::default();
+        let (id, run) = self.begin_gc(options, plans::system()).await?;
+        let registry = self.clone();
+        self.finish(async move {
+            registry.collect(&id, options, run).await;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn begin_gc(&self, options: GcOptions, actor: Actor) -> Result<(String, Run), Error> {
+        self.may_write()?;
+        let run = self.parts.runs.begin(Job::Gc)?;
+        let settings = self.asked(options);
+        let id = self.begin_plan(Job::Gc, options.dry_run, settings.to_json(), actor).await?;
+        Ok((id, run))
+    }
+
+    /// How the collector is doing.
+    ///
+    /// # Errors
+    /// Inability only.
+    pub async fn gc_status(&self, _permit: &GlobalPermit<Administer>) -> Result<GcStatus, Error> {
+        let running = self.parts.runs.is_running(Job::Gc);
+        let metadata = Arc::clone(&self.parts.metadata);
+        let (open, last, newest) = self
+            .parts
+            .blocking
+            .run(move || -> Result<_, mcr_metadata::Error> {
+                let query = PlanQuery { job: Some(Job::Gc), limit: 1, ..PlanQuery::default() };
+                Ok((metadata.open_plans()?, metadata.last_plan(Job::Gc)?, metadata.plans(&query)?.pop()))
+            })
+            .await??;
+        let under_way =
+            |plan: &PlanRecord| plan.job == Job::Gc && matches!(plan.state, PlanState::Planning | PlanState::Running);
+        let current = open.into_iter().find(under_way);
+        let told = newest.filter(|plan| !under_way(plan)).or_else(|| last.clone());
+        let message = told.as_ref().map(|plan| self.gc_message(plan));
+        Ok(GcStatus { running: running || current.is_some(), current, last, message })
+    }
+
+    /// What the collector did since the start.
+    #[must_use]
+    pub fn gc_figures(&self) -> GcFigures {
+        let counters = &self.parts.gc;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let success = counters.last_success_ms.load(Ordering::Relaxed);
+        GcFigures {
+            runs: read(&counters.runs),
+            failures: read(&counters.failures),
+            blobs_removed: read(&counters.blobs),
+            manifests_removed: read(&counters.manifests),
+            files_removed: read(&counters.files),
+            bytes_freed: read(&counters.bytes),
+            last_seconds: Duration::from_millis(read(&counters.last_ms)).as_secs_f64(),
+            last_success_ms: (success > 0).then_some(success),
+        }
+    }
+
+    /// What a plan of the collector came to, in one line for people.
+    #[must_use]
+    pub fn gc_message(&self, plan: &PlanRecord) -> String {
+        message::of(plan)
+    }
+}
