@@ -10,6 +10,8 @@ export MCR_NOT_RUN ?= $(abspath $(TARGET))/not-run
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 5
 FUZZ_SECONDS_LONG ?= 60
+# Further arguments of every test binary.
+TEST_FLAGS ?=
 # Further arguments of the bench, such as BENCH="--plain --only manifest --pairs 3".
 BENCH ?=
 
@@ -41,7 +43,7 @@ test: setup ## every test, and a short run of every fuzz target
 	@$(MAKE) --no-print-directory not-run
 
 test-long: setup ## the same with hundreds of kills, long histories and long fuzz runs
-	MCR_LONG=1 $(MAKE) suites
+	MCR_LONG=1 $(MAKE) suites TEST_FLAGS=--include-ignored
 	$(MAKE) fuzz FUZZ_SECONDS=$(FUZZ_SECONDS_LONG)
 	@$(MAKE) --no-print-directory not-run
 
@@ -50,7 +52,7 @@ test-long: setup ## the same with hundreds of kills, long histories and long fuz
 suites:
 	rm -rf $(MCR_NOT_RUN)
 	$(CARGO) build $(CARGO_FLAGS) --workspace --all-targets
-	$(CARGO) test $(CARGO_FLAGS) --workspace --no-fail-fast
+	$(CARGO) test $(CARGO_FLAGS) --workspace --no-fail-fast -- $(TEST_FLAGS)
 
 fuzz:
 	scripts/fuzz-short.sh $(FUZZ_SECONDS)
