@@ -1,6 +1,8 @@
 //! Committed blobs: their stat, opening them, removing them.
 //! Whether a stat is the recorded one, and what to do when it is not, is the registry's to decide.
 
+mod medium;
+
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 

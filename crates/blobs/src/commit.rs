@@ -84,8 +84,14 @@ impl Store {
         Err(Error::new("commit", &target, io::Error::other(reason)))
     }
 
-    /// "Not found" has two reasons: the session was cancelled meanwhile, or the shard's directory went away.
+    /// "Not found" has two reasons: the session was cancelled meanwhile, or the shard's directory went away. A directory
+    /// that a hand put in the blob's place is set aside.
     fn rename_again(&self, error: Error, from: &Path, to: &Path, digest: &Digest) -> Result<(), Error> {
+        if error.io_error().kind() == io::ErrorKind::IsADirectory {
+            let since = self.disk.metadata(to)?.map_or(0, |found| FileStat::of(&found).ctime_ns);
+            self.quarantine(digest, since / 1_000_000)?;
+            return self.disk.rename(from, to);
+        }
         if error.io_error().kind() != io::ErrorKind::NotFound {
             return Err(error);
         }

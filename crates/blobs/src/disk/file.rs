@@ -108,6 +108,18 @@ impl DiskFile {
         let _hint = rustix::fs::fadvise(&self.file, 0, None, Advice::Sequential);
     }
 
+    /// Tells the kernel that reads come one by one, so that it reads nothing ahead of them.
+    pub(crate) fn expect_scattered_reads(&self) {
+        let _hint = rustix::fs::fadvise(&self.file, 0, None, Advice::Random);
+    }
+
+    /// Asks the kernel to drop what its cache holds of a range, where that is on the disk.
+    pub(crate) fn forget_cached(&self, offset: u64, length: u64) {
+        if let Some(length) = NonZeroU64::new(length) {
+            let _hint = rustix::fs::fadvise(&self.file, offset, Some(length), Advice::DontNeed);
+        }
+    }
+
     fn call<T>(&self, action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match &self.forgetful {
             None => action(),

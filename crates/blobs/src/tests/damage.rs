@@ -19,6 +19,9 @@ on_both_disks!(
     quarantine_of_nothing_is_none,
     a_link_is_no_blob_and_is_replaced,
     a_directory_is_no_blob,
+    a_push_sets_a_directory_aside,
+    what_is_quarantined_goes_when_its_time_is_past,
+    what_the_medium_holds_can_be_read,
 );
 
 type Damage = (&'static str, fn(&Path));
@@ -149,6 +152,59 @@ fn a_directory_is_no_blob(disk: &Disk) {
     store.quarantine(&digest, 1).unwrap().unwrap();
     push(&store, b"a directory stands here");
     assert_eq!(read(&store, &digest), b"a directory stands here");
+}
+
+fn a_push_sets_a_directory_aside(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let digest = push(&store, b"content").digest;
+    fs::remove_file(place.blob(&digest)).unwrap();
+    fs::create_dir(place.blob(&digest)).unwrap();
+    fs::write(place.blob(&digest).join("a hand's"), "own").unwrap();
+    push(&store, b"content");
+    assert_eq!(read(&store, &digest), b"content");
+    let aside = names(&place.path().join("layers/quarantine"));
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    // It is not ours, so it is never removed.
+    assert_eq!(store.expire_quarantine(i64::MAX, 10).unwrap(), 0);
+}
+
+fn what_is_quarantined_goes_when_its_time_is_past(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let quarantine = place.path().join("layers/quarantine");
+    for at in [100, 200, 300] {
+        let (_, digest) = damaged(&place, &store, flip);
+        store.quarantine(&digest, at).unwrap().unwrap();
+    }
+    fs::write(quarantine.join("notes.txt"), "of whoever looks into it").unwrap();
+    assert_eq!(store.expire_quarantine(100, 10).unwrap(), 0);
+    assert_eq!(store.expire_quarantine(250, 1).unwrap(), 1, "bounded");
+    assert_eq!(store.expire_quarantine(250, 10).unwrap(), 1);
+    let left = names(&quarantine);
+    assert!(left.len() == 2 && left.iter().any(|name| name.ends_with(".300")), "{left:?}");
+}
+
+fn what_the_medium_holds_can_be_read(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let bytes = content(8, 300_000);
+    let digest = push(&store, &bytes).digest;
+    let blob = store.open_blob(&digest).unwrap().unwrap();
+    blob.expect_medium_reads();
+    let mut back = Vec::new();
+    let mut buffer = vec![0; 100_001];
+    loop {
+        let read = blob.read_from_medium(&mut buffer, back.len() as u64).unwrap();
+        if read == 0 {
+            break;
+        }
+        back.extend_from_slice(&buffer[..read]);
+    }
+    assert!(back == bytes);
+    assert_eq!(blob.stat_now().unwrap(), blob.stat());
+    writable(&place.blob(&digest)).set_len(10).unwrap();
+    assert_ne!(blob.stat_now().unwrap(), blob.stat());
 }
 
 #[test]
