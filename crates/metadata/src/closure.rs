@@ -9,6 +9,7 @@ use crate::Metadata;
 use crate::blobs;
 use crate::error::Error;
 use crate::repositories;
+use crate::revive::any_repository;
 use crate::rows::{ClosureManifest, ClosureRows};
 use crate::sql;
 
@@ -34,6 +35,25 @@ impl Metadata {
             Ok(walk.rows)
         })
     }
+
+    /// The same with tombstones, and in a deleted repository too: what there would be if they were lifted.
+    ///
+    /// # Errors
+    /// `ClosureTooLarge`, and whatever the files answer.
+    pub fn closure_with_tombstones(
+        &self,
+        repository: &RepositoryName,
+        digests: &[Digest],
+    ) -> Result<ClosureRows, Error> {
+        self.readers.read(|connection| {
+            let mut walk = Walk { tombstones: true, ..Walk::default() };
+            if let Some(repository) = any_repository(connection, repository)? {
+                walk.roots(connection, repository, digests)?;
+                walk.rest(connection, repository)?;
+            }
+            Ok(walk.rows)
+        })
+    }
 }
 
 /// A breadth-first walk: a manifest is read when it is met, its edges when its turn comes.
@@ -44,6 +64,8 @@ struct Walk {
     manifests: HashSet<i64>,
     blobs: HashSet<i64>,
     bytes: u64,
+    /// Whether tombstones are met as if they were live.
+    tombstones: bool,
 }
 
 impl Walk {
@@ -56,9 +78,9 @@ impl Walk {
                 .prepare_cached(
                     "SELECT m.id, m.digest, m.media_type, m.size, m.state = 'corrupt', c.bytes
                      FROM manifests m CROSS JOIN manifest_contents c ON c.manifest_id = m.id
-                     WHERE m.repository_id = ?1 AND m.digest = ?2 AND m.deleted_at IS NULL",
+                     WHERE m.repository_id = ?1 AND m.digest = ?2 AND (m.deleted_at IS NULL OR ?3)",
                 )?
-                .query_row((repository, digest.as_str()), |row| Ok(manifest(row)))
+                .query_row((repository, digest.as_str(), self.tombstones), |row| Ok(manifest(row)))
                 .optional()?;
             if let Some((id, manifest)) = manifest.transpose()? {
                 self.manifests.insert(id);
@@ -86,10 +108,10 @@ impl Walk {
              FROM edges e
              CROSS JOIN manifests m ON m.id = e.target_manifest
              CROSS JOIN manifest_contents c ON c.manifest_id = m.id
-             WHERE e.manifest_id = ?1 AND m.deleted_at IS NULL
+             WHERE e.manifest_id = ?1 AND (m.deleted_at IS NULL OR ?2)
              ORDER BY e.position",
         )?;
-        let mut rows = statement.query([parent])?;
+        let mut rows = statement.query((parent, self.tombstones))?;
         while let Some(row) = rows.next()? {
             if self.manifests.insert(row.get(0)?) {
                 let (id, manifest) = manifest(row)?;
@@ -106,9 +128,9 @@ impl Walk {
              FROM edges e
              CROSS JOIN repository_blobs l ON l.repository_id = ?2 AND l.blob_id = e.target_blob
              CROSS JOIN blobs b ON b.id = e.target_blob
-             WHERE e.manifest_id = ?1 AND l.deleted_at IS NULL",
+             WHERE e.manifest_id = ?1 AND (l.deleted_at IS NULL OR ?3)",
         )?;
-        let mut rows = statement.query([parent, repository])?;
+        let mut rows = statement.query((parent, repository, self.tombstones))?;
         while let Some(row) = rows.next()? {
             if self.blobs.insert(row.get(0)?) {
                 let (_, mut blob) = blobs::blob_row(connection, row)?;

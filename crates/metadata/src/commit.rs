@@ -54,6 +54,7 @@ impl Write for CommitManifest {
             name: &self.repository,
             manifest: id,
             digest: &self.reference_digest,
+            run_id: None,
             actor: &self.actor,
             at_ms: self.at_ms,
         };

@@ -61,6 +61,7 @@ impl Write for DeleteManifest {
             name: &self.repository,
             manifest,
             digest: &self.digest,
+            run_id: None,
             actor: &self.actor,
             at_ms: self.at_ms,
         };
@@ -101,6 +102,7 @@ impl Write for DeleteTag {
             name: &self.repository,
             manifest,
             digest: &digest,
+            run_id: None,
             actor: &self.actor,
             at_ms: self.at_ms,
         };

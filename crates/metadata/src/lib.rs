@@ -10,6 +10,7 @@ mod audit;
 mod audit_chain;
 mod audit_list;
 mod blobs;
+mod bury;
 mod catalog;
 mod closure;
 mod collect;
@@ -21,6 +22,7 @@ mod delete_repository;
 mod edges;
 mod error;
 mod findings;
+mod followers;
 mod job;
 mod journal_rows;
 mod links;
@@ -32,6 +34,7 @@ mod policy_rules;
 mod probe;
 mod probe_list;
 mod probe_rows;
+mod pulled;
 mod read_only;
 mod readers;
 mod references;
@@ -40,6 +43,8 @@ mod repeats;
 mod repositories;
 mod repository_list;
 mod requests;
+mod retention_rows;
+mod revive;
 mod room;
 mod rows;
 mod scrub;
@@ -53,6 +58,7 @@ mod states;
 mod summary;
 mod tagging;
 mod tags;
+mod undo_rows;
 mod wal;
 mod writer;
 
@@ -64,12 +70,14 @@ pub use api_tokens::{CreateToken, RevokeSession, RevokeToken, TokenOutcome, Toke
 pub use audit::AuditEvent;
 pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
 pub use audit_list::{AuditPage, AuditQuery, AuditRow};
+pub use bury::{Buried, BuryManifest, BuryOutcome, BuryTag, MAX_BURIED, Skip};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
 pub use collect::Due;
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;
 pub use delete_repository::{DeleteRepository, RepositoryOutcome};
 pub use error::Error;
+pub use followers::is_follower;
 pub use job::Done;
 pub use journal_rows::{AuditPosition, JournalEvent, JournalManifest, JournalTag};
 pub use migrate::SCHEMA;
@@ -83,6 +91,7 @@ pub use probe_rows::{
     BrokenTag, ProbeFinding, ProbeRun, ProbeState, ProbedTag, RecordProbeRun, RecordProbedTags, TagPage, TagQuery,
     TagReport, TagState,
 };
+pub use pulled::RecordPulls;
 pub use read_only::{ReadOnly, StoredBlob, StoredManifest};
 pub use repository_list::{
     MAX_TAGS_OF_MANIFEST, ManifestSummary, RepositorySummary, SummaryPage, TagChange, TagSummary,
@@ -91,6 +100,10 @@ pub use requests::{
     CommitManifest, CommitOutcome, Content, DeleteBlob, DeleteManifest, DeleteOutcome, DeleteTag, Holder, MountBlob,
     RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagGuard,
     TagMove,
+};
+pub use retention_rows::{Follows, ManifestFacts, NoteRules, RepositoryFacts, RuleState, TagFacts};
+pub use revive::{
+    MAX_REVIVED_LINKS, ReviveLinks, ReviveManifest, ReviveMode, ReviveOutcome, ReviveTag, Revived, Unrevivable,
 };
 pub use rows::{
     Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,
@@ -104,6 +117,7 @@ pub use scrub::{
     BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
     ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
 };
+pub use undo_rows::{Deletes, LostTag, Tombstone, UndoPage};
 pub use writer::WRITE_QUEUE;
 
 use job::Job;

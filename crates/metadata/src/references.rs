@@ -97,6 +97,11 @@ pub(crate) fn release_targets(tx: &Connection, repository: i64, manifest: i64, a
     Ok(())
 }
 
+/// Notes that the edges of `manifest`, which has just come back, refer to what they lead to.
+pub(crate) fn hold_all(tx: &Connection, repository: i64, manifest: i64) -> Result<(), Error> {
+    targets(tx, manifest)?.into_iter().try_for_each(|target| hold(tx, repository, target))
+}
+
 /// Where the edges of `manifest` lead, each target once.
 fn targets(tx: &Connection, manifest: i64) -> Result<Vec<Target>, Error> {
     let mut statement = tx.prepare_cached(

@@ -2,7 +2,7 @@
 
 use mcr_oci::{Digest, RepositoryName, Tag};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::{self, Audit};
 use crate::error::Error;
@@ -17,6 +17,8 @@ pub(crate) struct Point<'a> {
     pub(crate) name: &'a RepositoryName,
     pub(crate) manifest: i64,
     pub(crate) digest: &'a Digest,
+    /// The run that does it, if it is one.
+    pub(crate) run_id: Option<&'a str>,
     pub(crate) actor: &'a Actor,
     pub(crate) at_ms: i64,
 }
@@ -58,6 +60,36 @@ fn point_one(tx: &Connection, point: &Point<'_>, tag: &Tag) -> Result<Option<Tag
     Ok(Some(TagMove { tag: tag.clone(), previous }))
 }
 
+/// Points a tag there again, as if it had moved at `moved_at_ms`; `previous` is where it points until now.
+pub(crate) fn restore_one(
+    tx: &Connection,
+    point: &Point<'_>,
+    tag: &str,
+    previous: Option<(i64, Digest)>,
+    moved_at_ms: i64,
+) -> Result<(), Error> {
+    tx.prepare_cached(
+        "INSERT INTO tags (repository_id, name, manifest_id, moved_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, moved_at = excluded.moved_at",
+    )?
+    .execute(params![point.repository, tag, point.manifest, moved_at_ms])?;
+    let (old, previous) = previous.unzip();
+    if let Some(old) = old {
+        references::release(tx, point.repository, Target::Manifest(old), point.at_ms)?;
+    }
+    remember(tx, point, tag, previous.as_ref(), Some(point.digest))?;
+    audit::append(
+        tx,
+        Audit {
+            repository: Some(point.name.as_str()),
+            tag: Some(tag),
+            digest: Some(point.digest.as_str()),
+            details: json!({ "previous": previous.as_ref().map(Digest::as_str), "run_id": point.run_id }),
+            ..Audit::by(point.actor, "tag_restored", point.at_ms)
+        },
+    )
+}
+
 /// Deletes a tag that points at `point`'s manifest.
 pub(crate) fn drop_one(tx: &Connection, point: &Point<'_>, tag: &str) -> Result<(), Error> {
     tx.prepare_cached("DELETE FROM tags WHERE repository_id = ?1 AND name = ?2")?.execute((point.repository, tag))?;
@@ -68,6 +100,7 @@ pub(crate) fn drop_one(tx: &Connection, point: &Point<'_>, tag: &str) -> Result<
             repository: Some(point.name.as_str()),
             tag: Some(tag),
             digest: Some(point.digest.as_str()),
+            details: point.run_id.map_or(Value::Null, |run| json!({ "run_id": run })),
             ..Audit::by(point.actor, "tag_deleted", point.at_ms)
         },
     )
@@ -96,7 +129,8 @@ fn remember(
     current: Option<&Digest>,
 ) -> Result<(), Error> {
     tx.prepare_cached(
-        "INSERT INTO tag_history (repository_id, tag, at, actor, previous, current) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO tag_history (repository_id, tag, at, actor, previous, current, run_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         point.repository,
@@ -104,7 +138,8 @@ fn remember(
         point.at_ms,
         point.actor.name,
         previous.map(Digest::as_str),
-        current.map(Digest::as_str)
+        current.map(Digest::as_str),
+        point.run_id
     ])?;
     Ok(())
 }
