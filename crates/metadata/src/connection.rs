@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
+use crate::before_migrating;
 use crate::error::Error;
 use crate::migrate;
 use crate::{room, wal};
@@ -37,10 +38,12 @@ const WAL_KEEPS: i64 = 8 * 1024 * 1024;
 /// `NotOurs` (nothing was changed), `NewerSchema` (nothing was changed), and whatever the files answer.
 pub(crate) fn open_first(path: &Path) -> Result<(Connection, bool), Error> {
     if !create(path)? {
-        inspect(path)?;
+        inspect(path).map_err(|error| before_migrating::name_way_back(error, path))?;
     }
     let mut connection = open_writable(path)?;
-    let new = migrate::recognise(&connection, path)? == 0;
+    let found = migrate::recognise(&connection, path).map_err(|error| before_migrating::name_way_back(error, path))?;
+    let new = found == 0;
+    before_migrating::keep(path, found)?;
     set_up_writer(&connection)?;
     migrate::migrate(&mut connection, path)?;
     room::lengthen_log(&connection);

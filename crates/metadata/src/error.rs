@@ -23,12 +23,30 @@ pub enum Error {
     #[error("the database is busy: {0}")]
     Busy(String),
     /// A newer program has migrated this database.
-    #[error("the database has schema {found}, this program knows up to {known}: run the newer program")]
+    #[error(
+        "the database has schema {found}, this program knows up to {known}: run the newer program{}",
+        way_back(.snapshot.as_deref())
+    )]
     NewerSchema {
         /// The schema of the database.
         found: i64,
         /// The newest schema of this program.
         known: i64,
+        /// The newest snapshot beside the database that this program can read, where it was looked for and found.
+        snapshot: Option<String>,
+    },
+    /// The database is older than this program, and no snapshot of it could be taken; nothing was migrated.
+    #[error(
+        "the database has schema {found} and was not migrated to {known}, because no snapshot of it could be taken first: \
+         {reason}; make room or mend that, then start again"
+    )]
+    NotMigrated {
+        /// The schema of the database.
+        found: i64,
+        /// The newest schema of this program.
+        known: i64,
+        /// Why there is no snapshot.
+        reason: String,
     },
     /// The file is not a database of this registry; nothing in it was changed.
     #[error("{path} is not a database of this registry: {reason}")]
@@ -112,6 +130,15 @@ impl Error {
     pub(crate) fn invalid(what: &str, value: &str) -> Self {
         Self::Corrupt(format!("{what} {value:?}"))
     }
+}
+
+/// How one gets back to a program that found a newer schema.
+fn way_back(snapshot: Option<&str>) -> String {
+    snapshot.map_or_else(String::new, |snapshot| {
+        format!(
+            ", or give up what was pushed since and go back to snapshot {snapshot} with `mcrsrv restore --config FILE {snapshot}`"
+        )
+    })
 }
 
 impl From<rusqlite::Error> for Error {

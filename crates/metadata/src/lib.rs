@@ -9,11 +9,13 @@ mod api_tokens;
 mod audit;
 mod audit_chain;
 mod audit_list;
+mod before_migrating;
 mod blobs;
 mod bury;
 mod catalog;
 mod closure;
 mod collect;
+mod collect_plan;
 mod commit;
 mod connection;
 mod damage;
@@ -22,9 +24,11 @@ mod delete_repository;
 mod edges;
 mod error;
 mod findings;
+mod id_set;
 mod followers;
 mod job;
 mod journal_rows;
+mod judge;
 mod links;
 mod manifests;
 mod migrate;
@@ -37,6 +41,7 @@ mod probe_rows;
 mod pulled;
 mod read_only;
 mod readers;
+mod reconcile_rows;
 mod references;
 mod referrers;
 mod repeats;
@@ -54,8 +59,10 @@ mod snapshot_name;
 mod snapshot_read;
 mod snapshot_rows;
 mod sql;
+mod staging;
 mod states;
 mod summary;
+mod switch;
 mod tagging;
 mod tags;
 mod undo_rows;
@@ -72,14 +79,15 @@ pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
 pub use audit_list::{AuditPage, AuditQuery, AuditRow};
 pub use bury::{Buried, BuryManifest, BuryOutcome, BuryTag, MAX_BURIED, Skip};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
-pub use collect::Due;
+pub use collect::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests};
+pub use collect_plan::{Candidate, CollectSearch, UntaggedManifest, Waiting, Why};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;
 pub use delete_repository::{DeleteRepository, RepositoryOutcome};
 pub use error::Error;
 pub use followers::is_follower;
 pub use job::Done;
-pub use journal_rows::{AuditPosition, JournalEvent, JournalManifest, JournalTag};
+pub use journal_rows::{AuditPosition, JournalEvent, JournalManifest, JournalTag, TrailPlace};
 pub use migrate::SCHEMA;
 pub use plan_rows::{
     AddPlanSteps, CreatePlan, MAX_STEPS_A_WRITE, MovePlan, NewStep, PlanJob, PlanProgress, PlanQuery, PlanRecord, PlanState,
@@ -93,6 +101,7 @@ pub use probe_rows::{
 };
 pub use pulled::RecordPulls;
 pub use read_only::{ReadOnly, StoredBlob, StoredManifest};
+pub use reconcile_rows::ExpectedFile;
 pub use repository_list::{
     MAX_TAGS_OF_MANIFEST, ManifestSummary, RepositorySummary, SummaryPage, TagChange, TagSummary,
 };
@@ -109,6 +118,7 @@ pub use rows::{
     Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,
     ReferrerRow, Summary,
 };
+pub use judge::{BadBlob, IncompleteTag, Judge, KeptBlob};
 pub use snapshot::{TakenSnapshot, take_snapshot};
 pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};
 pub use snapshot_read::Snapshot;
@@ -117,6 +127,7 @@ pub use scrub::{
     BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
     ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
 };
+pub use staging::{Restored, Staging};
 pub use undo_rows::{Deletes, LostTag, Tombstone, UndoPage};
 pub use writer::WRITE_QUEUE;
 

@@ -38,7 +38,7 @@ pub(crate) fn recognise(connection: &Connection, path: &Path) -> Result<i64, Err
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if application == APPLICATION_ID {
         if found > SCHEMA {
-            return Err(Error::NewerSchema { found, known: SCHEMA });
+            return Err(Error::NewerSchema { found, known: SCHEMA, snapshot: None });
         }
         return Ok(found);
     }

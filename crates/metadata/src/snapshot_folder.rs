@@ -162,7 +162,7 @@ impl SnapshotFolder {
             // Whoever looks whether it is locked lets go at once.
             file.lock().map_err(|error| about(&path, &error))?;
             if same_file(&file, &path)? {
-                fault::point("snapshot.begun").map_err(|error| Error::from_io(&error))?;
+                passed("snapshot.begun")?;
                 return Ok(Unfinished { folder: self.path.clone(), name, taken_at_ms, file, finished: false });
             }
             // Another writer took it for one that was left behind, before it was locked.
@@ -241,7 +241,11 @@ impl Drop for Unfinished {
     }
 }
 
-fn passed(point: &'static str) -> Result<(), Error> {
+/// Passes a fault point.
+///
+/// # Errors
+/// The one that was asked for there.
+pub(crate) fn passed(point: &'static str) -> Result<(), Error> {
     fault::point(point).map_err(|error| Error::from_io(&error))
 }
 

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::connection;
 use crate::error::Error;
+use crate::judge::{HasConnection, Judge};
 use crate::migrate;
 
 /// Complaints of SQLite that one check tells.
@@ -26,7 +27,8 @@ impl Snapshot {
     /// # Errors
     /// `NotOurs` (another program's, empty, no database at all), `NewerSchema`, `Corrupt`; else whatever the file answers.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connection::open_immutable(path)?;
+        // Temporary tables can be made on it, for judging closures.
+        let connection = connection::open_immutable_to_copy(path)?;
         let schema = migrate::recognise(&connection, path)?;
         if schema == 0 {
             let reason = "it is empty".to_owned();
@@ -80,6 +82,14 @@ impl Snapshot {
     pub fn blob_count(&self) -> Result<u64, Error> {
         let count: i64 = self.connection.query_row("SELECT count(*) FROM blobs", [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+impl Judge for Snapshot {}
+
+impl HasConnection for Snapshot {
+    fn connection(&self) -> &Connection {
+        &self.connection
     }
 }
 

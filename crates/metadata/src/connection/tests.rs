@@ -120,7 +120,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(newer);
     let before = tree(directory.path());
     let error = open(&path).err().unwrap();
-    assert_eq!(error, Error::NewerSchema { found: SCHEMA + 1, known: SCHEMA });
+    assert_eq!(error, Error::NewerSchema { found: SCHEMA + 1, known: SCHEMA, snapshot: None });
     assert_eq!(tree(directory.path()), before);
 }
 

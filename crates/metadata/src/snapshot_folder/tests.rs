@@ -38,7 +38,7 @@ fn a_snapshot_is_in_progress_until_it_has_its_name() {
     assert_eq!(folder.list().unwrap(), []);
     let file = unfinished.finish().unwrap();
     assert!(!folder.in_progress().unwrap());
-    assert_eq!(folder.list().unwrap(), [file.clone()]);
+    assert_eq!(folder.list().unwrap(), std::slice::from_ref(&file));
     assert_eq!((file.name.as_str(), file.taken_at_ms), ("mcr-20261121-132456.db", NOW));
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
     assert_eq!((mode(folder.path()), mode(&file.path)), (0o700, 0o600));
