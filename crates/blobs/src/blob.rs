@@ -108,16 +108,20 @@ impl Store {
         Ok(metadata.is_file().then_some(BlobFile { file, stat }))
     }
 
-    /// Removes a blob's file, durably; `false` when none was there. The only place that unlinks a blob.
+    /// Removes a blob's file; `false` when none was there. The only place that unlinks a blob.
     ///
-    /// The caller holds the lock on the digest and has removed the row, in this order.
+    /// The caller holds the lock on the digest and has removed the row, durably, in this order. The directory is not
+    /// synced: a file that a power loss brings back has no row, is never served, and is replaced by a push of the same
+    /// digest or removed by the next reconcile; a sync for each removal would make pushes wait for the disk instead.
     ///
     /// # Errors
-    /// When the file may still be there after a power loss.
+    /// When the file is still there.
     pub fn remove(&self, digest: &Digest) -> Result<bool, Error> {
-        let removed = self.disk.unlink(&self.layout.blob(digest))?;
+        let path = self.layout.blob(digest);
+        Disk::point("blob.remove", &path)?;
+        let removed = self.disk.unlink(&path)?;
         if removed {
-            self.disk.sync_directory(&self.layout.shard(digest))?;
+            Disk::point("blob.removed", &path)?;
         }
         Ok(removed)
     }

@@ -19,6 +19,7 @@ on_both_disks!(
     sha512_works_announced_or_not,
     a_plain_file_is_handed_out,
     remove_removes_once,
+    every_file_is_shown_once_and_nothing_else,
     a_reader_keeps_its_bytes,
     the_marker_is_what_was_written,
     only_blobs_count_as_blobs,
@@ -149,6 +150,33 @@ fn remove_removes_once(disk: &Disk) {
     assert!(store.remove(&digest).unwrap());
     assert_eq!(store.stat(&digest).unwrap(), None);
     assert!(!store.remove(&digest).unwrap());
+}
+
+fn every_file_is_shown_once_and_nothing_else(disk: &Disk) {
+    let place = Place::new();
+    let store = place.open(disk);
+    let mut expected: Vec<_> = (0..40_u8).map(|n| push(&store, &[n; 9])).map(|blob| (blob.digest, blob.stat)).collect();
+    let wide = Digest::of(mcr_oci::Algorithm::Sha512, b"wide");
+    store.put_bytes(b"wide", &wide).unwrap();
+    expected.push((wide.clone(), store.stat(&wide).unwrap().unwrap()));
+    store.quarantine(&expected.remove(7).0, 5).unwrap();
+    let shard = place.blob(&expected[0].0).parent().unwrap().to_owned();
+    fs::write(shard.join("no digest"), "x").unwrap();
+    fs::create_dir(shard.join(format!("{}{}", shard.file_name().unwrap().to_str().unwrap(), "0".repeat(62)))).unwrap();
+    fs::write(shard.join(Digest::sha256(b"elsewhere").hex()), "elsewhere").unwrap();
+    let mut found = Vec::new();
+    for shard in crate::shards() {
+        store
+            .visit_files(shard, |digest, stat| {
+                found.push((digest, stat));
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+    }
+    let sort = |list: &mut Vec<(Digest, crate::FileStat)>| list.sort_by(|a, b| a.0.cmp(&b.0));
+    sort(&mut expected);
+    sort(&mut found);
+    assert_eq!(found, expected);
 }
 
 fn a_reader_keeps_its_bytes(disk: &Disk) {
