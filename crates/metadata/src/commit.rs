@@ -181,7 +181,8 @@ impl Before {
     }
 }
 
-fn insert(tx: &Connection, repository: i64, commit: &CommitManifest) -> Result<i64, Error> {
+/// Makes the row of a manifest that is not there yet.
+pub(crate) fn insert(tx: &Connection, repository: i64, commit: &CommitManifest) -> Result<i64, Error> {
     let id = tx
         .prepare_cached(
             "INSERT INTO manifests (repository_id, digest, media_type, kind, size, artifact_type, subject, state,
@@ -234,7 +235,8 @@ fn holds_bytes(tx: &Connection, id: i64, bytes: &[u8]) -> Result<bool, Error> {
     Ok(same.unwrap_or(false))
 }
 
-fn write_contents(tx: &Connection, id: i64, manifest: &Manifest, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a manifest's bytes in the place of what was there.
+pub(crate) fn write_contents(tx: &Connection, id: i64, manifest: &Manifest, bytes: &[u8]) -> Result<(), Error> {
     // Only the referrers list shows annotations without reading the bytes.
     let annotations = manifest.subject.is_some().then(|| json!(manifest.annotations).to_string());
     tx.prepare_cached(

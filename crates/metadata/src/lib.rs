@@ -13,6 +13,7 @@ mod before_migrating;
 mod blobs;
 mod bury;
 mod catalog;
+mod closed;
 mod closure;
 mod collect;
 mod collect_plan;
@@ -44,6 +45,7 @@ mod readers;
 mod reconcile_rows;
 mod references;
 mod referrers;
+mod rebuild;
 mod repeats;
 mod repositories;
 mod repository_list;
@@ -102,6 +104,7 @@ pub use probe_rows::{
 pub use pulled::RecordPulls;
 pub use read_only::{ReadOnly, StoredBlob, StoredManifest};
 pub use reconcile_rows::ExpectedFile;
+pub use rebuild::{DatabaseState, Rebuild, Rebuilt, database_state};
 pub use repository_list::{
     MAX_TAGS_OF_MANIFEST, ManifestSummary, RepositorySummary, SummaryPage, TagChange, TagSummary,
 };

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Metadata;
 use crate::audit::{self, Audit};
+use crate::closed;
 use crate::error::Error;
 use crate::job::{Done, Write, job};
 use crate::rows::Actor;
@@ -159,6 +160,7 @@ impl Write for CreateRule {
             self.actor.name,
         ])?;
         let id = tx.last_insert_rowid();
+        closed::open(tx)?;
         let details = json!({ "id": id, "rule": as_json(fields) });
         audit::append(tx, Audit { details, ..Audit::by(&self.actor, "policy_rule_created", self.at_ms) })?;
         Ok(Some(RuleRow {

@@ -63,6 +63,15 @@ impl ReadOnly {
         Ok(query.query_row([], |row| row.get(0)).optional()?)
     }
 
+    /// Whether every page and index of the database holds together. Reads all of it.
+    ///
+    /// # Errors
+    /// As [`registry_id`](Self::registry_id).
+    pub fn is_whole(&self) -> Result<bool, Error> {
+        let said: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok(said == "ok")
+    }
+
     /// The live repositories, by key and name.
     ///
     /// # Errors
@@ -73,6 +82,16 @@ impl ReadOnly {
             .prepare_cached("SELECT id, name FROM repositories WHERE deleted_at IS NULL ORDER BY name")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The key of the live repository of that name.
+    ///
+    /// # Errors
+    /// As [`registry_id`](Self::registry_id).
+    pub fn repository(&self, name: &str) -> Result<Option<i64>, Error> {
+        let mut query =
+            self.connection.prepare_cached("SELECT id FROM repositories WHERE name = ?1 AND deleted_at IS NULL")?;
+        Ok(query.query_row([name], |row| row.get(0)).optional()?)
     }
 
     /// A page of the tags of a repository behind `after`, with the digests they lead to; an empty one is the end.
