@@ -176,6 +176,18 @@ impl Metadata {
         })
     }
 
+    /// How many blobs' bytes are known to be damaged or gone.
+    ///
+    /// # Errors
+    /// Whatever the files answer.
+    pub fn unsound_blobs_count(&self) -> Result<u64, Error> {
+        self.readers.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT count(*) FROM blobs INDEXED BY blobs_unsound WHERE state <> 'sound'")?;
+            Ok(statement.query_row([], |row| count(row, 0))?)
+        })
+    }
+
     /// Listed manifests that were last hashed before `before_ms`, the oldest first, behind `after`, at most `limit`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use mcr_blobs::FileStat;
-use mcr_metadata::{BlobRow, BlobState, Lookup, RecordHash, RecordedStat, SetBlobState};
+use mcr_metadata::{BlobRow, BlobState, Lookup, RecordHash, RecordedStat, ReturnBlob, SetBlobState};
 use mcr_oci::{Digest, Finding, FindingKind, RepositoryName};
 
 use crate::cache::CachedBlob;
@@ -57,6 +57,15 @@ pub(crate) fn compare(row: &BlobRow, stat: Option<FileStat>) -> Compared {
 /// The stat as the database keeps it.
 pub(crate) fn recorded(stat: FileStat) -> RecordedStat {
     RecordedStat { inode: stat.inode, size: stat.size, mtime_ns: stat.mtime_ns, ctime_ns: stat.ctime_ns }
+}
+
+/// A file whose bytes were hashed without the digest's lock, and are not those of the digest.
+#[derive(Debug, Clone)]
+pub(crate) struct Suspect {
+    /// The file, the same before and after the reading.
+    pub(crate) stat: FileStat,
+    /// What its bytes hash to.
+    pub(crate) computed: Digest,
 }
 
 /// What is wrong with a row that is not sound.
@@ -119,6 +128,59 @@ impl Registry {
         let _held = self.parts.locks.lock(&digest).await;
         let (registry, asked) = (self.clone(), digest.clone());
         let looked = self.parts.blocking.run(move || registry.look_at(&asked, false)).await??;
+        self.book(digest, looked).await
+    }
+
+    /// Judges what the scrub met, under the lock: `suspect` is the file whose bytes it hashed, if it hashed any. The
+    /// answer's second half says whether damage is new.
+    ///
+    /// # Errors
+    /// Inability to look.
+    pub(crate) async fn judge_scrubbed(
+        &self,
+        digest: Digest,
+        suspect: Option<Suspect>,
+    ) -> Result<(Judged, bool), Error> {
+        let registry = self.clone();
+        self.finish(async move {
+            let _held = registry.parts.locks.lock(&digest).await;
+            let (inner, asked) = (registry.clone(), digest.clone());
+            let looked = registry.parts.blocking.run(move || inner.look_at_suspect(&asked, suspect)).await??;
+            let new = matches!(looked, Looked::Damaged { .. });
+            Ok((registry.book(digest, looked).await?, new))
+        })
+        .await
+    }
+
+    /// Takes a blob back whose bytes were damaged or gone: `stat` is the file whose bytes hashed right. Says whether it
+    /// is sound again.
+    ///
+    /// # Errors
+    /// Inability to look or to write.
+    pub(crate) async fn blob_is_back(&self, digest: Digest, stat: FileStat) -> Result<bool, Error> {
+        let registry = self.clone();
+        self.finish(async move {
+            let _held = registry.parts.locks.lock(&digest).await;
+            let (blobs, asked) = (Arc::clone(&registry.parts.blobs), digest.clone());
+            if registry.parts.blocking.run(move || blobs.stat(&asked)).await?? != Some(stat) {
+                return Ok(false);
+            }
+            let caches = Arc::clone(&registry.parts.caches);
+            let hashed_at_ms = registry.parts.clock.now_ms();
+            let write = ReturnBlob { digest: digest.clone(), stat: recorded(stat), hashed_at_ms };
+            let after = move |_: &bool| caches.everything_changed();
+            let returned = registry.parts.writes.durable(|m, done| m.return_blob(write, done), after).await?;
+            if returned {
+                registry.parts.counters.healed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%digest, "the file of a damaged blob is back, and its bytes are right: it is served again");
+            }
+            Ok(returned)
+        })
+        .await
+    }
+
+    /// Books what was found under the lock, which the caller holds.
+    async fn book(&self, digest: Digest, looked: Looked) -> Result<Judged, Error> {
         match looked {
             Looked::Sound => Ok(Judged::Sound),
             Looked::Unknown => Ok(Judged::Unknown),
@@ -157,11 +219,7 @@ impl Registry {
                 self.volume_present()?;
                 Ok(Looked::Sound)
             }
-            Compared::Absent => Ok(Looked::Damaged {
-                state: BlobState::Missing,
-                kind: FindingKind::BlobMissing,
-                detail: "its file is gone from the blob directory; push it again to heal it".into(),
-            }),
+            Compared::Absent => self.absent(digest),
             Compared::WrongLength(found) => {
                 let kind = if found < row.size { FindingKind::BlobTruncated } else { FindingKind::BlobSizeMismatch };
                 self.quarantine(
@@ -172,6 +230,17 @@ impl Registry {
             }
             Compared::Changed => self.hash_again(digest),
         }
+    }
+
+    /// As [`Registry::look_at`], with a hash that was made of an opened file before the lock was taken: it counts if
+    /// that is still the file, so that nobody waits for another one.
+    fn look_at_suspect(&self, digest: &Digest, suspect: Option<Suspect>) -> Result<Looked, Error> {
+        let Some(suspect) = suspect else { return self.look_at(digest, false) };
+        let Some(row) = self.parts.metadata.blob_anywhere(digest)? else { return Ok(Looked::Unknown) };
+        if row.state == BlobState::Sound && self.parts.blobs.stat(digest)? == Some(suspect.stat) {
+            return self.quarantine_corrupt(digest, &suspect.computed);
+        }
+        self.look_at(digest, false)
     }
 
     fn hash_again(&self, digest: &Digest) -> Result<Looked, Error> {
@@ -186,11 +255,22 @@ impl Registry {
         if hashed.digest == *digest {
             return Ok(Looked::Rehashed(hashed.stat));
         }
-        self.quarantine(
-            digest,
-            FindingKind::BlobCorrupt,
-            format!("its bytes hash to {}; push it again to heal it", hashed.digest),
-        )
+        self.quarantine_corrupt(digest, &hashed.digest)
+    }
+
+    fn quarantine_corrupt(&self, digest: &Digest, computed: &Digest) -> Result<Looked, Error> {
+        let detail = format!("its bytes hash to {computed}; push it again to heal it");
+        self.quarantine(digest, FindingKind::BlobCorrupt, detail)
+    }
+
+    /// No file stands in the blob's place, on a volume that is there. What stands there instead goes out of the way.
+    fn absent(&self, digest: &Digest) -> Result<Looked, Error> {
+        let detail = match self.parts.blobs.quarantine(digest, self.parts.clock.now_ms())? {
+            None => "its file is gone from the blob directory; push it again to heal it",
+            Some(_) => "a link or a directory stood in its file's place; push it again to heal it",
+        };
+        tracing::error!(%digest, detail, "a blob's file is gone");
+        Ok(Looked::Damaged { state: BlobState::Missing, kind: FindingKind::BlobMissing, detail: detail.into() })
     }
 
     fn quarantine(&self, digest: &Digest, kind: FindingKind, detail: String) -> Result<Looked, Error> {

@@ -40,6 +40,7 @@ mod registry;
 mod repositories;
 mod retention;
 mod runs;
+mod scrub;
 mod sessions;
 mod settings;
 mod start;
@@ -64,7 +65,7 @@ pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// Rows that answers show as the database has them.
 pub use mcr_metadata::{
-    AuditPage, AuditQuery, AuditRow, ManifestSummary, ReferrerRow, RepositorySummary, SummaryPage, TagChange,
+    AuditPage, AuditQuery, AuditRow, ManifestSummary, ReferrerRow, RepositorySummary, ScrubPass, SummaryPage, TagChange,
     TagSummary,
 };
 /// Plans, as the database has them.
@@ -82,6 +83,7 @@ pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetailsPage, TagHistoryPage};
 pub use retention::RetentionOptions;
+pub use scrub::{ScrubActivity, ScrubFigures, ScrubState};
 pub use settings::{
     BackupSettings, BrokenIndex, GcSettings, RetentionRule, Rule, ScrubSettings, Settings, VerifyOnRead,
 };

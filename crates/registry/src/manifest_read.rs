@@ -97,7 +97,7 @@ impl Registry {
     }
 
     /// The database holds bytes that do not hash to their digest: never serve them.
-    async fn book_corrupt_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Error {
+    pub(crate) async fn book_corrupt_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Error {
         let detail = "its bytes in the database do not hash to its digest; push it again to heal it".to_owned();
         let caches = Arc::clone(&self.parts.caches);
         let write = SetManifestCorrupt {

@@ -25,6 +25,7 @@ use crate::policy::InForce;
 use crate::pulls::Pulls;
 use crate::read_only::ReadOnly;
 use crate::record::Gap;
+use crate::scrub::Scrub;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::volume::Volume;
@@ -75,6 +76,8 @@ pub(crate) struct Parts {
     pub(crate) gc: crate::gc::GcCounters,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    /// What is told of the scrub.
+    pub(crate) scrub: Scrub,
     /// Counts, kept for a moment.
     pub(crate) summary: tokio::sync::Mutex<crate::health::Kept>,
     /// Places for large manifests being parsed.

@@ -22,6 +22,7 @@ use crate::policy_admin::{self, RuleRecord};
 use crate::pulls::Pulls;
 use crate::read_only::ReadOnly;
 use crate::registry::{Counters, Parts, Registry};
+use crate::scrub::{self, Scrub};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::volume::Volume;
@@ -140,6 +141,7 @@ impl Registry {
                 settings,
                 clock,
                 counters: Counters::default(),
+                scrub: Scrub::default(),
                 summary: tokio::sync::Mutex::default(),
                 heavy: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
                 tasks,
@@ -153,6 +155,7 @@ impl Registry {
         self.parts.tasks.spawn(self.parts.volume.watch());
         self.parts.tasks.spawn(crate::expire::expire(self.clone()));
         self.parts.tasks.spawn(crate::chores::chores(self.clone()));
+        self.parts.tasks.spawn(scrub::scrub(self.clone()));
     }
 }
 

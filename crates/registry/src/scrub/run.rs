@@ -1,0 +1,348 @@
+//! What the scrub does next: asked-for blobs, the pass that goes on, the one that is due, or nothing; never how one is hashed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcr_metadata::{BeginScrubPass, EndScrubPass, ScrubPass, ScrubSurvey};
+use tokio::time::Instant;
+
+use super::chores::Chores;
+use super::examine::{Examined, FILE_COSTS};
+use super::pace::Pace;
+use super::state::ScrubActivity;
+use super::sweep::{Batch, Candidate, Sweep};
+use crate::blocking::Blocking;
+use crate::error::Error;
+use crate::registry::Registry;
+
+/// How often it looks whether a read asked for a blob, or something is due.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often it looks whether the volume is back.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// How long it rests when the database does not answer.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// How long it rests before it tries again what could not be read.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// The least time between passes, whatever the configuration says.
+const LEAST_AGE: Duration = Duration::from_millis(500);
+
+/// Blobs that were asked for and are looked at before the pass goes on.
+const ASKED: usize = 64;
+
+/// A walk over all rows may take this part of the time: one in so many.
+const SURVEY_SHARE: u32 = 1000;
+
+/// How old a survey may become.
+const SURVEY_MIN: Duration = Duration::from_secs(15);
+const SURVEY_MAX: Duration = Duration::from_secs(3600);
+
+/// Lines about what cannot be read, for each walk.
+const COMPLAINTS: u32 = 10;
+
+/// What the loop does after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another turn after this time.
+    Wait(Duration),
+    /// It ends.
+    Stopped,
+}
+
+/// The scrub's own state; what must not be lost is in the database.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) registry: Registry,
+    /// A door of its own: a disk that hangs must not take places from those who answer.
+    pub(super) blocking: Blocking,
+    pub(super) pace: Pace,
+    pub(super) chores: Chores,
+    sweep: Option<Sweep>,
+    /// The newest pass, once the database was asked.
+    newest: Option<Option<ScrubPass>>,
+    surveyed: Option<Surveyed>,
+    again_at: Instant,
+    complaints: u32,
+}
+
+/// A survey, and when another is worth its price.
+#[derive(Debug, Clone, Copy)]
+struct Surveyed {
+    survey: ScrubSurvey,
+    until: Instant,
+}
+
+impl Runner {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self {
+            blocking: Blocking::new(1),
+            pace: Pace::new(registry.parts.settings.scrub.rate),
+            chores: Chores::new(),
+            sweep: None,
+            newest: None,
+            surveyed: None,
+            again_at: Instant::now(),
+            complaints: 0,
+            registry,
+        }
+    }
+
+    /// Whether anything is to be hashed at all.
+    pub(super) fn is_on(&self) -> bool {
+        let settings = &self.registry.parts.settings.scrub;
+        settings.rate > 0 && !settings.full_pass.is_zero()
+    }
+
+    /// Does what comes next, for about a second or one large blob.
+    pub(super) async fn turn(&mut self) -> Next {
+        let scrub = Arc::clone(&self.registry.parts);
+        if self.registry.volume_present().is_err() {
+            scrub.scrub.set_activity(ScrubActivity::Waiting);
+            return Next::Wait(AWAY);
+        }
+        let chores = self.do_chores().await;
+        if !self.is_on() {
+            scrub.scrub.set_activity(ScrubActivity::Off);
+        }
+        let worked = match chores {
+            Ok(Next::Stopped) => return Next::Stopped,
+            Ok(Next::Wait(_)) if !self.is_on() => return Next::Wait(LOOK),
+            Ok(Next::Wait(_)) => self.work().await,
+            Err(error) => Err(error),
+        };
+        worked.unwrap_or_else(|error| {
+            if self.may_complain() {
+                tracing::warn!(%error, "scrub: it cannot go on now, and tries again");
+            }
+            Next::Wait(AFTER_ERROR)
+        })
+    }
+
+    async fn work(&mut self) -> Result<Next, Error> {
+        let mut batch = Batch::new(None);
+        let mut next = self.asked_for(&mut batch).await?;
+        if next.is_none() {
+            if self.sweep.is_none() {
+                self.begin_if_due().await?;
+            }
+            if let Some(sweep) = &self.sweep {
+                batch.count_for(sweep.pass);
+                self.registry.parts.scrub.set_activity(ScrubActivity::Running);
+                next = self.go_on(&mut batch).await?;
+            }
+        }
+        self.write_down(&mut batch).await?;
+        match next {
+            Some(next) => Ok(next),
+            None if self.sweep.is_some() => self.end().await,
+            None => {
+                self.registry.parts.scrub.set_activity(ScrubActivity::Idle);
+                Ok(Next::Wait(self.rest()))
+            }
+        }
+    }
+
+    /// What reads asked for, first. None: it is done.
+    async fn asked_for(&mut self, batch: &mut Batch) -> Result<Option<Next>, Error> {
+        let metadata = Arc::clone(&self.registry.parts.metadata);
+        let asked = self.blocking.run(move || metadata.scrub_requested(ASKED)).await??;
+        for blob in asked {
+            match self.blob(&blob, batch).await {
+                Examined::Stopped => return Ok(Some(Next::Stopped)),
+                Examined::Away => return Ok(Some(Next::Wait(AWAY))),
+                Examined::Right | Examined::Damaged => {}
+                // Another read may ask for it again; until then it is no list that never ends.
+                Examined::Past | Examined::Unreadable => {
+                    let digest = blob.digest.clone();
+                    let caches = Arc::clone(&self.registry.parts.caches);
+                    let writes = &self.registry.parts.writes;
+                    let after = move |&(): &()| caches.blob_changed(&blob.digest);
+                    writes.durable(|m, done| m.forget_scrub_request(digest, done), after).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on with the walk. None: it is at its end.
+    async fn go_on(&mut self, batch: &mut Batch) -> Result<Option<Next>, Error> {
+        while let Some(candidate) = self.candidate().await? {
+            let examined = match &candidate {
+                Candidate::Manifest(manifest) => self.manifest(*manifest, batch).await,
+                Candidate::Blob(blob) => self.blob(blob, batch).await,
+            };
+            match examined {
+                Examined::Stopped => return Ok(Some(Next::Stopped)),
+                Examined::Away => {
+                    if let Some(sweep) = &mut self.sweep {
+                        sweep.put_back(candidate);
+                    }
+                    return Ok(Some(Next::Wait(AWAY)));
+                }
+                Examined::Unreadable => {
+                    if let Some(sweep) = &mut self.sweep {
+                        sweep.unreadable += 1;
+                    }
+                }
+                Examined::Right | Examined::Damaged | Examined::Past => {}
+            }
+            if batch.is_full() {
+                return Ok(Some(Next::Wait(Duration::ZERO)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn candidate(&mut self) -> Result<Option<Candidate>, Error> {
+        let Some(sweep) = &mut self.sweep else { return Ok(None) };
+        loop {
+            if let Some(candidate) = sweep.take() {
+                return Ok(Some(candidate));
+            }
+            let (metadata, asks) = (Arc::clone(&self.registry.parts.metadata), sweep.asks());
+            let page = self.blocking.run(move || asks.read(&metadata)).await??;
+            if !sweep.fill(page) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Writes down what hashed right; a restart does the rest again.
+    async fn write_down(&self, batch: &mut Batch) -> Result<(), Error> {
+        let Some(record) = batch.take() else { return Ok(()) };
+        let caches = Arc::clone(&self.registry.parts.caches);
+        let digests: Vec<_> = record.blobs.iter().map(|hash| hash.digest.clone()).collect();
+        let after = move |&(): &()| digests.iter().for_each(|digest| caches.blob_changed(digest));
+        self.registry.parts.writes.durable(|m, done| m.record_scrub(record, done), after).await
+    }
+
+    /// The walk is at its end: so is the pass, also where something could not be read.
+    async fn end(&mut self) -> Result<Next, Error> {
+        let Some(sweep) = self.sweep.take() else { return Ok(Next::Wait(LOOK)) };
+        let end =
+            EndScrubPass { id: sweep.pass, unreadable: sweep.unreadable, at_ms: self.registry.parts.clock.now_ms() };
+        let ended = self.registry.parts.writes.durable(|m, done| m.end_scrub_pass(end, done), |()| ()).await;
+        // Whatever was written is asked for anew: an end that was not written leaves the pass open.
+        (self.newest, self.surveyed, self.complaints) = (None, None, 0);
+        ended?;
+        let newest = self.newest().await?;
+        if let Some(pass) = newest.filter(|_| !sweep.again) {
+            let seconds = pass.ended_at_ms.unwrap_or(pass.started_at_ms).saturating_sub(pass.started_at_ms) / 1000;
+            tracing::info!(
+                blobs = pass.blobs,
+                manifests = pass.manifests,
+                bytes = pass.bytes,
+                findings = pass.findings,
+                unreadable = pass.unreadable,
+                seconds,
+                "scrub: a pass is complete"
+            );
+        }
+        let survey = self.survey().await?;
+        self.again_at = Instant::now() + AGAIN.min(self.due_age(&survey) / 4);
+        Ok(Next::Wait(Duration::ZERO))
+    }
+
+    /// Begins the pass that is due or goes on with the one that has not ended.
+    async fn begin_if_due(&mut self) -> Result<(), Error> {
+        let newest = self.newest().await?;
+        if let Some(open) = newest.as_ref().filter(|pass| pass.ended_at_ms.is_none()) {
+            self.sweep = Some(Sweep::new(open));
+            return Ok(());
+        }
+        if self.surveyed.is_some_and(|kept| kept.until <= Instant::now()) || self.is_due(newest.as_ref()) {
+            self.surveyed = None;
+        }
+        let _kept = self.survey().await?;
+        if self.is_due(newest.as_ref()) {
+            let at_ms = self.registry.parts.clock.now_ms();
+            let writes = &self.registry.parts.writes;
+            let begin = BeginScrubPass { at_ms };
+            let pass = writes.durable(|m, done| m.begin_scrub_pass(begin, done), |_| ()).await?;
+            tracing::info!(pass = pass.id, "scrub: a pass begins");
+            self.sweep = Some(Sweep::new(&pass));
+            self.newest = Some(Some(pass));
+        } else if let Some(left) = newest.filter(|pass| pass.unreadable > 0 && self.again_at <= Instant::now()) {
+            self.sweep = Some(Sweep::new(&left));
+        }
+        Ok(())
+    }
+
+    async fn newest(&mut self) -> Result<Option<ScrubPass>, Error> {
+        if let Some(known) = &self.newest {
+            return Ok(known.clone());
+        }
+        let metadata = Arc::clone(&self.registry.parts.metadata);
+        let newest = self.blocking.run(move || metadata.scrub_passes(1)).await??.pop();
+        self.newest = Some(newest.clone());
+        Ok(newest)
+    }
+
+    async fn survey(&mut self) -> Result<ScrubSurvey, Error> {
+        if let Some(kept) = &self.surveyed {
+            return Ok(kept.survey);
+        }
+        let (began, metadata) = (Instant::now(), Arc::clone(&self.registry.parts.metadata));
+        let survey = self.blocking.run(move || metadata.scrub_survey(FILE_COSTS)).await??;
+        let keep = (began.elapsed() * SURVEY_SHARE).clamp(SURVEY_MIN, SURVEY_MAX);
+        self.surveyed = Some(Surveyed { survey, until: Instant::now() + keep });
+        let behind = self.behind(&survey);
+        if let Some(news) = self.registry.parts.scrub.surveyed(survey, behind) {
+            tracing::warn!("scrub: {news}");
+        }
+        Ok(survey)
+    }
+
+    /// How long a pass over everything takes at the pace.
+    fn takes(&self, survey: &ScrubSurvey) -> Duration {
+        let rate = self.registry.parts.settings.scrub.rate.max(1);
+        Duration::from_secs(survey.cost.saturating_add(survey.manifest_bytes) / rate)
+    }
+
+    fn behind(&self, survey: &ScrubSurvey) -> Option<String> {
+        let (takes, full_pass) = (self.takes(survey), self.registry.parts.settings.scrub.full_pass);
+        (takes > full_pass).then(|| {
+            format!(
+                "at [scrub] rate a pass over everything takes {} h, longer than full_pass ({} h): raise one of them",
+                takes.as_secs().div_ceil(3600),
+                full_pass.as_secs() / 3600
+            )
+        })
+    }
+
+    /// How old the oldest hash is when a pass begins: so that all are hashed again before they are `full_pass` old.
+    fn due_age(&self, survey: &ScrubSurvey) -> Duration {
+        let full_pass = self.registry.parts.settings.scrub.full_pass;
+        let ahead = (full_pass / 5).max(self.takes(survey).saturating_mul(5) / 4);
+        full_pass.saturating_sub(ahead).max(LEAST_AGE)
+    }
+
+    /// When the next pass begins, in Unix milliseconds; none where there is nothing, or that is not known.
+    fn due_at(&self, newest: Option<&ScrubPass>) -> Option<i64> {
+        let survey = self.surveyed.as_ref()?.survey;
+        // What could not be read in the last pass is older than that one, and waits for the next.
+        let oldest = survey.oldest_hashed_at_ms?.max(newest.map_or(i64::MIN, |pass| pass.started_at_ms));
+        let age = i64::try_from(self.due_age(&survey).as_millis()).unwrap_or(i64::MAX);
+        Some(oldest.saturating_add(age))
+    }
+
+    fn is_due(&self, newest: Option<&ScrubPass>) -> bool {
+        self.due_at(newest).is_some_and(|at| at <= self.registry.parts.clock.now_ms())
+    }
+
+    /// How long nothing has to be done.
+    fn rest(&self) -> Duration {
+        let newest = self.newest.as_ref().and_then(Option::as_ref);
+        let until = self.due_at(newest).map_or(i64::MAX, |at| at.saturating_sub(self.registry.parts.clock.now_ms()));
+        Duration::from_millis(u64::try_from(until).unwrap_or(0).max(10)).min(LOOK)
+    }
+
+    /// Whether another line about what does not work may be written.
+    pub(super) const fn may_complain(&mut self) -> bool {
+        self.complaints = self.complaints.saturating_add(1);
+        self.complaints <= COMPLAINTS
+    }
+}
