@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mcr_oci::{Algorithm, Digest};
 
-use crate::layout::ALGORITHMS;
+use crate::layout::{ALGORITHMS, Layout};
 use crate::{Disk, Error, Store};
 
 /// The most bytes a marker may have; an id is far shorter.
@@ -19,17 +19,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read, or holds no id: it is written whole or not at all, so that is damage.
     pub fn marker(&self) -> Result<Option<String>, Error> {
-        let path = self.layout.marker();
-        let Some(bytes) = read_small(&self.disk, &path, MARKER_MAX)? else {
-            return Ok(None);
-        };
-        let damaged =
-            |reason: &str| Error::new("read marker", &path, io::Error::new(io::ErrorKind::InvalidData, reason));
-        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
-        match text.trim() {
-            "" => Err(damaged("it is empty")),
-            id => Ok(Some(id.to_owned())),
-        }
+        read_marker(&self.disk, &self.layout)
     }
 
     /// Writes the marker durably, replacing an older one. The next start finds this id or the former marker, never half.
@@ -74,6 +64,20 @@ impl Store {
             }
         })?;
         found.unwrap_or(Ok(false))
+    }
+}
+
+/// The id in the marker of a layout; `None` when there is no marker.
+pub(crate) fn read_marker(disk: &Disk, layout: &Layout) -> Result<Option<String>, Error> {
+    let path = layout.marker();
+    let Some(bytes) = read_small(disk, &path, MARKER_MAX)? else {
+        return Ok(None);
+    };
+    let damaged = |reason: &str| Error::new("read marker", &path, io::Error::new(io::ErrorKind::InvalidData, reason));
+    let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
+    match text.trim() {
+        "" => Err(damaged("it is empty")),
+        id => Ok(Some(id.to_owned())),
     }
 }
 
