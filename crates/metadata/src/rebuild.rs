@@ -315,19 +315,19 @@ impl Rebuild {
         &self,
         repository: &RepositoryName,
         told: JournalManifest,
-        manifest: Manifest,
+        manifest: &Arc<Manifest>,
         at_ms: i64,
     ) -> Result<bool, Error> {
         let tx = &self.connection;
         let known = repositories::find(tx, repository)?;
-        let Some(resolved) = edges::resolve(tx, known, &manifest, told.sparse)? else { return Ok(false) };
+        let Some(resolved) = edges::resolve(tx, known, manifest, told.sparse)? else { return Ok(false) };
         let id = repositories::find_or_make(tx, repository, at_ms)?;
         let bytes: Arc<[u8]> = told.bytes.into();
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let commit = CommitManifest {
             repository: repository.clone(),
             reference_digest: told.digest,
-            manifest: Arc::new(manifest.clone()),
+            manifest: Arc::clone(manifest),
             bytes,
             tags: Vec::new(),
             allow_missing_children: told.sparse,

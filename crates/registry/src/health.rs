@@ -55,6 +55,7 @@ impl Registry {
         if let Some(trouble) = self.parts.metadata.trouble() {
             health.degraded.push(format!("database: the last write failed: {trouble}"));
         }
+        health.degraded.extend(self.parts.journal.trouble());
         if self.parts.volume.below_reserve() {
             health.degraded.push(format!("disk: {}", self.parts.volume.full()));
         }

@@ -3,6 +3,7 @@
 //! What never lives here: headers and status codes (the edge's), SQL (`mcr-metadata`'s), file calls
 //! (`mcr-blobs`'). This crate owns the border between async callers and blocking work.
 
+mod adopt;
 mod api_tokens;
 mod ask;
 mod audit;
@@ -20,6 +21,7 @@ mod gc;
 mod health;
 mod holds;
 mod integrity;
+mod journal;
 mod list;
 mod local_source;
 mod locks;
@@ -49,6 +51,10 @@ mod upload;
 mod volume;
 mod words;
 
+pub use adopt::{
+    AdoptedBy, Adopter, BlobTaken, ImportedEvent, Incoming, MAX_IMPORTED_EVENTS, MAX_ORIGINS, ManifestTaken, TagOrigin,
+    TakenManifest,
+};
 pub use api_tokens::{
     API_TOKEN_PREFIX, ApiToken, MAX_TOKEN_LIFE_MS, MAX_TOKENS, MAX_TOKENS_OF_OWNER, NewToken, TokenRecord,
 };
@@ -61,6 +67,7 @@ pub use error::{Error, Refusal};
 pub use examine::Examined;
 pub use gc::{GcFigures, GcOptions, GcStatus};
 pub use health::Health;
+pub use journal::JournalState;
 pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// Rows that answers show as the database has them.

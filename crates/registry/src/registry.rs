@@ -18,6 +18,7 @@ use crate::blocking::Blocking;
 use crate::buffers::Buffers;
 use crate::cache::Caches;
 use crate::error::Error;
+use crate::journal::Journal;
 use crate::holds::Holds;
 use crate::locks::DigestLocks;
 use crate::logins::Ended;
@@ -68,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) holds: Holds,
     /// Who signs where the audit trail is cut off.
     pub(crate) signer: Signer,
+    /// What is written beside the blobs, should the database be lost.
+    pub(crate) journal: Journal,
     /// Refuse every write; an operator switches it while the server runs.
     pub(crate) read_only: ReadOnly,
     /// Runs that delete, one of a kind.
@@ -149,6 +152,7 @@ impl Registry {
         self.parts.tasks.close();
         self.parts.tasks.wait().await;
         self.flush_pulls(true).await;
+        self.finish_journal().await;
     }
 
     /// Runs work that must finish although the client that asked for it may go.

@@ -15,6 +15,7 @@ use crate::audit::Signer;
 use crate::blocking::{Blocking, MAX_BLOCKING, MAX_WALKING};
 use crate::buffers::Buffers;
 use crate::cache::Caches;
+use crate::journal::{self, Journal};
 use crate::holds::Holds;
 use crate::logins::Ended;
 use crate::policy::InForce;
@@ -135,6 +136,7 @@ impl Registry {
                 pulls: Pulls::new(),
                 holds,
                 signer: Signer::default(),
+                journal: Journal::new(),
                 runs: crate::runs::Runs::default(),
                 gc: crate::gc::GcCounters::default(),
                 metadata,
@@ -156,6 +158,7 @@ impl Registry {
         self.parts.tasks.spawn(crate::expire::expire(self.clone()));
         self.parts.tasks.spawn(crate::chores::chores(self.clone()));
         self.parts.tasks.spawn(scrub::scrub(self.clone()));
+        self.parts.tasks.spawn(journal::keep(self.clone()));
     }
 }
 

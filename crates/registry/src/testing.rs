@@ -100,6 +100,12 @@ impl Bed {
         Self { registry, clock, directory }
     }
 
+    /// A registry over the directory of one that was closed.
+    pub(crate) fn again(directory: TempDir, clock: Clock) -> Self {
+        let registry = Self::open(&directory, &clock, Settings::default()).unwrap();
+        Self { registry, clock, directory }
+    }
+
     /// Closes the registry, and gives what opening it again answers.
     pub(crate) async fn closed(self) -> impl Fn() -> Result<Registry, StartError> {
         let Self { registry, clock, directory } = self;

@@ -23,7 +23,7 @@ fn tag(name: &str, pushed: &Pushed) -> JournalTag {
 
 fn write(rebuild: &Rebuild, name: &str, pushed: &Pushed) -> bool {
     let manifest = Manifest::parse(&pushed.bytes, Some(&pushed.media_type)).unwrap();
-    rebuild.write(&repository(name), told(pushed), manifest, 9).unwrap()
+    rebuild.write(&repository(name), told(pushed), &Arc::new(manifest), 9).unwrap()
 }
 
 fn book(rebuild: &Rebuild, name: &str, content: &str) {

@@ -1,0 +1,190 @@
+//! One line of the journal: what it may say, its form and its checksum; never when it is written nor what follows from it.
+//!
+//! A line is a JSON object whose first member `n` counts the lines of its generation and whose last member `sum` is
+//! the beginning of the SHA-256 of everything before it. `docs/on-disk-format.md` describes it for people.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcr_metadata::AuditPosition;
+use mcr_oci::Digest;
+use serde::{Deserialize, Serialize};
+
+/// The form of the journal that this program writes. A reader refuses a newer one.
+pub(crate) const FORMAT: u32 = 1;
+/// Hex digits of the checksum: it is against accidents.
+const SUM_LENGTH: usize = 16;
+/// What stands between what is summed and the sum.
+const SUM: &str = ",\"sum\":\"";
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum Op {
+    /// The first line of every segment.
+    Begin(Begin),
+    /// A manifest is live in a repository.
+    Push {
+        repository: String,
+        digest: String,
+        media_type: String,
+        /// When it became live, in Unix milliseconds.
+        pushed_at: i64,
+        /// Whether children may be missing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sparse: bool,
+        /// Its bytes in base64.
+        bytes: String,
+    },
+    /// A tag points at a manifest.
+    Tag {
+        repository: String,
+        tag: String,
+        digest: String,
+        /// When it came to point there, in Unix milliseconds.
+        moved_at: i64,
+    },
+    /// A tag is gone.
+    Untag { repository: String, tag: String },
+    /// A manifest is gone.
+    Delete { repository: String, digest: String },
+    /// What lines before number `before` said of the repository is over.
+    Forget { repository: String, before: u64 },
+    /// Everything up to this place of the audit trail is said.
+    At { seq: i64, hash: String },
+    /// The generation tells the whole registry: what earlier ones said is over.
+    Complete,
+}
+
+/// What a segment says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begin {
+    /// [`FORMAT`].
+    pub(crate) format: u32,
+    /// The registry's id.
+    pub(crate) registry: String,
+    /// The generation's number.
+    pub(crate) generation: u64,
+    /// The segment's number in it, from 1.
+    pub(crate) segment: u64,
+    /// Whether the generation told the whole registry before this segment began.
+    pub(crate) complete: bool,
+    /// The length of the segment before, in bytes; 0 for the first.
+    pub(crate) before: u64,
+    /// Up to where the audit trail is said.
+    pub(crate) seq: i64,
+    /// The hash of that row.
+    pub(crate) hash: String,
+    /// When the segment was begun, RFC 3339; for people.
+    pub(crate) at: String,
+}
+
+impl Begin {
+    pub(crate) fn position(&self) -> AuditPosition {
+        AuditPosition { seq: self.seq, hash: self.hash.clone() }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Numbered<T> {
+    n: u64,
+    #[serde(flatten)]
+    op: T,
+}
+
+/// A manifest's bytes as a line has them.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes behind [`encode`].
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// The line number `n`, with its line feed.
+pub(crate) fn write(n: u64, op: &Op) -> Result<String, serde_json::Error> {
+    let mut line = serde_json::to_string(&Numbered { n, op })?;
+    // The closing brace comes behind the sum.
+    line.pop();
+    let sum = sum(line.as_bytes());
+    line.push_str(SUM);
+    line.push_str(&sum);
+    line.push_str("\"}\n");
+    Ok(line)
+}
+
+/// The number and the words of a line; `None` where it is damaged or says what this program does not know.
+pub(crate) fn read(line: &[u8]) -> Option<(u64, Op)> {
+    let summed = line.len().checked_sub(SUM.len() + SUM_LENGTH + 2)?;
+    let (said, rest) = line.split_at_checked(summed)?;
+    let rest = rest.strip_prefix(SUM.as_bytes())?.strip_suffix(b"\"}")?;
+    if rest != sum(said).as_bytes() {
+        return None;
+    }
+    let numbered: Numbered<Op> = serde_json::from_slice(line).ok()?;
+    Some((numbered.n, numbered.op))
+}
+
+fn sum(bytes: &[u8]) -> String {
+    let mut hex = Digest::sha256(bytes).hex().to_owned();
+    hex.truncate(SUM_LENGTH);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push() -> Op {
+        Op::Push {
+            repository: "demo/app".to_owned(),
+            digest: "sha256:ab".to_owned(),
+            media_type: "a/b".to_owned(),
+            pushed_at: 7,
+            sparse: true,
+            bytes: encode(b"\xff{}\n"),
+        }
+    }
+
+    #[test]
+    fn a_line_comes_back_as_it_was_written() {
+        let begin = Begin {
+            format: FORMAT,
+            registry: "0123".to_owned(),
+            generation: 2,
+            segment: 1,
+            complete: false,
+            before: 0,
+            seq: 9,
+            hash: "ff".to_owned(),
+            at: "2026-11-21T00:00:00Z".to_owned(),
+        };
+        let at = Op::At { seq: 3, hash: "aa".to_owned() };
+        for (n, op) in [(1, Op::Begin(begin)), (2, push()), (u64::MAX, Op::Complete), (4, at)] {
+            let line = write(n, &op).unwrap();
+            assert_eq!(line.matches('\n').count(), 1);
+            assert_eq!(read(line.trim_end().as_bytes()), Some((n, op)));
+        }
+        assert_eq!(decode(&encode(b"\xff{}\n")).unwrap(), b"\xff{}\n");
+    }
+
+    #[test]
+    fn the_form_is_the_documented_one() {
+        let line = write(3, &Op::Untag { repository: "demo/app".to_owned(), tag: "1".to_owned() }).unwrap();
+        let said = r#"{"n":3,"op":"untag","repository":"demo/app","tag":"1""#;
+        let sum = Digest::sha256(said.as_bytes()).hex()[..16].to_owned();
+        assert_eq!(line, format!("{said},\"sum\":\"{sum}\"}}\n"));
+    }
+
+    #[test]
+    fn damage_anywhere_is_seen() {
+        let line = write(1, &push()).unwrap();
+        let line = line.trim_end().as_bytes();
+        for at in 0..line.len() {
+            let mut damaged = line.to_vec();
+            damaged[at] ^= 1;
+            assert_eq!(read(&damaged), None, "byte {at}");
+            assert_eq!(read(&line[..at]), None, "cut at {at}");
+        }
+    }
+}
