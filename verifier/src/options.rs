@@ -63,6 +63,12 @@ impl PlatformFilter {
         parts.next().is_none().then_some(filter)
     }
 
+    /// Any variant of this operating system and architecture.
+    #[must_use]
+    pub fn of(os: &str, architecture: &str) -> Self {
+        Self { os: os.to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
+
     /// Whether a child of this platform is looked at. A child without a platform always is.
     #[must_use]
     pub fn takes(&self, platform: Option<&Platform>) -> bool {

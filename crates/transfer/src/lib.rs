@@ -6,7 +6,9 @@
 //! is the registry of this machine or one that is pushed to. What is broken at an origin is data, told as findings.
 
 mod origin;
+mod pieces;
+pub mod save;
 mod sink;
 
-pub use origin::{Blob, BlobBytes, Closure, Origin, Piece, Place, Places, StreamEnd, TagAt, Tags, Trouble};
+pub use origin::{Blob, BlobBytes, Closure, Loose, Origin, Piece, Place, Places, StreamEnd, TagAt, Tags, Trouble};
 pub use sink::{Brought, Image, ImageTag, Landed, Means, Sink, TagHere, TagMoved};

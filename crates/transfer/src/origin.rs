@@ -90,9 +90,22 @@ pub struct Closure {
     /// What is broken. Without any, all that is left to find out is what the blobs hash to.
     pub findings: Vec<Finding>,
     /// Children that are not there where that is no finding: a pull-through cache holds what was asked for.
-    pub absent: u64,
+    pub absent_children: u64,
+    /// The same of configs and layers.
+    pub absent_blobs: u64,
+    /// When the root was pushed, in Unix milliseconds, where the origin keeps that.
+    pub pushed_ms: Option<i64>,
     /// When the image says it was made, in Unix milliseconds.
     pub created_ms: Option<i64>,
+}
+
+/// A manifest that no tag need lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loose {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it refers to, if it says so.
+    pub subject: Option<Digest>,
 }
 
 /// The bytes of a blob, not hashed yet: whoever takes them hashes them.
@@ -143,14 +156,13 @@ pub trait Origin: Send + Sync {
     /// Walks what a manifest is made of.
     fn closure(&self, place: &Place, root: &Digest) -> impl Future<Output = Result<Closure, Trouble>> + Send;
 
-    /// Manifests of a repository that no tag leads to: all of them with `every`, else those that refer to one of
-    /// `subjects`. An origin that cannot list what is untagged gives the referrers alone.
-    fn untagged(
-        &self,
-        place: &Place,
-        subjects: &[Digest],
-        every: bool,
-    ) -> impl Future<Output = Result<Vec<Digest>, Trouble>> + Send;
+    /// Whether [`loose`](Self::loose) must be told every subject: a registry is asked for the referrers of one
+    /// manifest after the other.
+    fn asks_by_subject(&self) -> bool;
+
+    /// Manifests of a repository that tags need not lead to. An origin that can list them gives all there are,
+    /// whatever leads to them; one that cannot gives those that refer to one of `subjects`.
+    fn loose(&self, place: &Place, subjects: &[Digest]) -> impl Future<Output = Result<Vec<Loose>, Trouble>> + Send;
 
     /// Opens a blob.
     fn blob(&self, place: &Place, blob: &Blob) -> impl Future<Output = Result<Look<BlobBytes>, Trouble>> + Send;

@@ -1,0 +1,1 @@
+//! Tests of saving: what stands in a tar, and what makes none.
