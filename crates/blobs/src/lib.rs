@@ -10,6 +10,7 @@
 mod adopt;
 mod blob;
 mod commit;
+mod copies;
 mod directories;
 mod disk;
 mod error;
@@ -30,6 +31,7 @@ mod upload;
 pub use adopt::{Adopted, StageError, Staged, Staging};
 pub use blob::{BlobFile, FileStat};
 pub use commit::{CommitError, Committed};
+pub use copies::{Brought, Copies};
 pub use disk::Disk;
 pub use error::Error;
 pub use files::{Shard, shards};

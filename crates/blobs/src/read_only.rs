@@ -1,7 +1,7 @@
 //! Blob files beside a running server, or without one: opened for reading alone; never judged, moved or made.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcr_oci::Digest;
 
@@ -31,6 +31,11 @@ impl ReadOnly {
     /// When it cannot be read, or holds no id.
     pub fn marker(&self) -> Result<Option<String>, Error> {
         read_marker(&self.disk, &self.layout)
+    }
+
+    /// Where the file of a blob is, or would be.
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+        self.layout.blob(digest)
     }
 
     /// Opens the file of a blob, with its length; `None` where there is none. Its bytes are not hashed.

@@ -192,7 +192,7 @@ pub trait Judge: HasConnection {
     ///
     /// # Errors
     /// As [`begin_judging`](Judge::begin_judging), and those of `visit`.
-    fn broken_tags(&self, visit: &mut dyn FnMut(IncompleteTag) -> Result<(), Error>) -> Result<(), Error> {
+    fn incomplete_tags(&self, visit: &mut dyn FnMut(IncompleteTag) -> Result<(), Error>) -> Result<(), Error> {
         let mut statement = self.connection().prepare_cached(
             "SELECT r.name, t.name, m.digest, x.kind, x.digest, x.size, x.parent, x.detail
              FROM temp.broken x
@@ -217,6 +217,31 @@ pub trait Judge: HasConnection {
             }
             finding.detail = Some(row.get(7)?);
             visit(IncompleteTag { repository, tag, digest: root, finding })?;
+        }
+        Ok(())
+    }
+
+    /// Shows a finding for every bad blob that was thought sound and that no tag needs. After [`climb`](Judge::climb).
+    ///
+    /// # Errors
+    /// As [`begin_judging`](Judge::begin_judging), and those of `visit`.
+    fn bad_blobs_apart(&self, visit: &mut dyn FnMut(Finding) -> Result<(), Error>) -> Result<(), Error> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT b.digest, b.size, x.kind, x.detail
+             FROM temp.bad_blobs x CROSS JOIN blobs b ON b.id = x.id
+             WHERE b.state = 'sound' AND b.digest NOT IN (
+                 SELECT y.digest FROM temp.broken y
+                 CROSS JOIN tags t ON t.repository_id = y.repository_id AND t.manifest_id = y.manifest_id)
+             ORDER BY b.digest",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let kind: String = row.get(2)?;
+            let mut finding = Finding::new(FindingKind::parse(&kind).unwrap_or(FindingKind::BlobMissing));
+            finding.digest = Some(sql::digest(row, 0)?);
+            finding.size = Some(sql::unsigned(row, 1)?);
+            finding.detail = Some(row.get(3)?);
+            visit(finding)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the database's files, and copies of it, have their home in this crate")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use mcr_seams::fault;
 
 use crate::error::Error;
 use crate::snapshot_name::{self, PARTIAL};
+use crate::snapshot_read::Snapshot;
 
 /// Snapshots that a folder may hold; a folder with more is answered with an error, not with a part of it.
 pub const MAX_SNAPSHOTS: usize = 10_000;
@@ -170,6 +171,39 @@ impl SnapshotFolder {
         Err(Error::Busy(format!("{}: no name is free for a snapshot; try again in a minute", self.path.display())))
     }
 
+    /// Brings a finished snapshot of another folder here, under its own name, checked and synced. One that is here
+    /// already, and is the same, is left alone.
+    ///
+    /// # Errors
+    /// `NotOurs` for a file that is not named as a snapshot; `Corrupt` for a damaged one; else whatever the files answer.
+    pub fn receive(&self, from: &Path) -> Result<SnapshotFile, Error> {
+        let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(taken_at_ms) = snapshot_name::taken_at_ms(&name) else {
+            let reason = "it has no name of a snapshot (mcr-YYYYMMDD-HHMMSS.db)".to_owned();
+            return Err(Error::NotOurs { path: from.display().to_string(), reason });
+        };
+        let mut source = File::open(from).map_err(|error| about(from, &error))?;
+        let length = source.metadata().map_err(|error| about(from, &error))?.len();
+        let known = self.list()?.into_iter().find(|file| file.name == name && file.bytes == length);
+        if let Some(known) = known
+            && same_bytes(from, &known.path)?
+        {
+            return Ok(known);
+        }
+        make_private(&self.path)?;
+        self.sweep()?;
+        let path = self.path.join(format!("{name}{PARTIAL}"));
+        let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = made.map_err(|error| about(&path, &error))?;
+        file.lock().map_err(|error| about(&path, &error))?;
+        io::copy(&mut source, &mut file).map_err(|error| about(&path, &error))?;
+        let unfinished = Unfinished { folder: self.path.clone(), name, taken_at_ms, file, finished: false };
+        let copy = Snapshot::open(&path)?;
+        copy.check()?;
+        drop(copy);
+        unfinished.finish()
+    }
+
     /// Removes `.partial` files whose writers died.
     fn sweep(&self) -> Result<(), Error> {
         for name in self.names()?.into_iter().filter(|name| is_partial(name)) {
@@ -251,6 +285,25 @@ pub(crate) fn passed(point: &'static str) -> Result<(), Error> {
 
 fn is_partial(name: &str) -> bool {
     name.strip_suffix(PARTIAL).is_some_and(|name| snapshot_name::taken_at_ms(name).is_some())
+}
+
+/// Whether two files hold the same.
+fn same_bytes(one: &Path, other: &Path) -> Result<bool, Error> {
+    let open = |path: &Path| File::open(path).map(BufReader::new).map_err(|error| about(path, &error));
+    let (mut left, mut right) = (open(one)?, open(other)?);
+    loop {
+        let a = left.fill_buf().map_err(|error| about(one, &error))?;
+        let b = right.fill_buf().map_err(|error| about(other, &error))?;
+        let both = a.len().min(b.len());
+        if both == 0 {
+            return Ok(a.len() == b.len());
+        }
+        if a.get(..both) != b.get(..both) {
+            return Ok(false);
+        }
+        left.consume(both);
+        right.consume(both);
+    }
 }
 
 /// Whether `path` still leads to this very file.

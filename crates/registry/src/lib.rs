@@ -7,6 +7,7 @@ mod adopt;
 mod api_tokens;
 mod ask;
 mod audit;
+mod backup;
 mod blob_body;
 mod blob_read;
 mod blocking;
@@ -45,6 +46,7 @@ mod runs;
 mod scrub;
 mod sessions;
 mod settings;
+mod snapshots;
 mod start;
 mod undo;
 mod upload;
@@ -59,6 +61,7 @@ pub use api_tokens::{
     API_TOKEN_PREFIX, ApiToken, MAX_TOKEN_LIFE_MS, MAX_TOKENS, MAX_TOKENS_OF_OWNER, NewToken, TokenRecord,
 };
 pub use audit::{AuditCheck, AuditExport, MAX_AUDIT_PAGE, SignAnchor};
+pub use backup::{BackupError, CheckReport, CopyReport, Judgement, MAX_REPORTED, Progress, check, copy_to};
 pub use blob_body::BlobBody;
 pub use blob_read::{BlobInfo, OpenBlob, Part};
 pub use cache::CachedManifest;
@@ -94,6 +97,7 @@ pub use scrub::{ScrubActivity, ScrubFigures, ScrubState};
 pub use settings::{
     BackupSettings, BrokenIndex, GcSettings, RetentionRule, Rule, ScrubSettings, Settings, VerifyOnRead,
 };
+pub use snapshots::SnapshotRecord;
 pub use start::{Paths, StartError};
 pub use undo::{MAX_UNDONE_LISTED, RestoreRun, RestoredRepository, RestoredRun, RestoredTag, Unrestored};
 pub use upload::{StoredUpload, UploadStatus};

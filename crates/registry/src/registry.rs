@@ -29,6 +29,7 @@ use crate::record::Gap;
 use crate::scrub::Scrub;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
+use crate::snapshots::Snapshots;
 use crate::volume::Volume;
 
 /// A registry over one data directory. Cheap to clone; every clone is the same registry.
@@ -65,6 +66,8 @@ pub(crate) struct Parts {
     /// Events that the audit trail lacks.
     pub(crate) gap: Arc<Gap>,
     pub(crate) pulls: Pulls,
+    /// Snapshots that were taken and met.
+    pub(crate) snapshots: Snapshots,
     /// What snapshots hold.
     pub(crate) holds: Holds,
     /// Who signs where the audit trail is cut off.

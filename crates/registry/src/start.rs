@@ -26,6 +26,7 @@ use crate::registry::{Counters, Parts, Registry};
 use crate::scrub::{self, Scrub};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
+use crate::snapshots::{self, Snapshots};
 use crate::volume::Volume;
 
 /// Large manifests parsed at once.
@@ -134,6 +135,7 @@ impl Registry {
                 ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),
                 gap: Arc::default(),
                 pulls: Pulls::new(),
+                snapshots: Snapshots::new(paths.database.clone(), paths.layers.clone(), &metadata.snapshots()?),
                 holds,
                 signer: Signer::default(),
                 journal: Journal::new(),
@@ -157,6 +159,7 @@ impl Registry {
         self.parts.tasks.spawn(self.parts.volume.watch());
         self.parts.tasks.spawn(crate::expire::expire(self.clone()));
         self.parts.tasks.spawn(crate::chores::chores(self.clone()));
+        self.parts.tasks.spawn(snapshots::watch(self.clone()));
         self.parts.tasks.spawn(scrub::scrub(self.clone()));
         self.parts.tasks.spawn(journal::keep(self.clone()));
     }

@@ -27,6 +27,11 @@ impl DiskFile {
         DiskFile { file, path: path.to_owned(), forgetful }
     }
 
+    /// A file of a disk that is as it is, opened elsewhere.
+    pub(crate) fn of(file: File, path: &Path) -> DiskFile {
+        DiskFile::new(file, path, None)
+    }
+
     /// The path the file was opened by; a later rename does not change it.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -25,7 +25,7 @@ fn broken(snapshot: &Snapshot) -> Vec<IncompleteTag> {
     snapshot.climb().unwrap();
     let mut tags = Vec::new();
     snapshot
-        .broken_tags(&mut |tag| {
+        .incomplete_tags(&mut |tag| {
             tags.push(tag);
             Ok(())
         })

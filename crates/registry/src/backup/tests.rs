@@ -1,0 +1,1 @@
+//! Tests of backups: placeholder until the scenes below are filled.

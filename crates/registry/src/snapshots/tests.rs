@@ -1,0 +1,1 @@
+//! Tests of snapshots as the server takes and meets them.
