@@ -93,6 +93,15 @@ pub struct RemoveManifests {
     pub actor: Actor,
 }
 
+/// What became of a [`RemoveManifests`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedManifests {
+    /// What became of each step, in order.
+    pub removals: Vec<Removal>,
+    /// Manifests that were live and are tombstones now, referrers of removed ones among them.
+    pub buried: u64,
+}
+
 /// One blob to be removed, or one repository's link to it.
 #[derive(Clone, Debug)]
 pub struct BlobStep {
@@ -120,8 +129,8 @@ pub struct RemoveBlobs {
 }
 
 impl Metadata {
-    /// Removes manifests. `done` learns what became of each, in order.
-    pub fn remove_manifests(&self, request: RemoveManifests, done: Done<Vec<Removal>>) {
+    /// Removes manifests. `done` learns what became of each.
+    pub fn remove_manifests(&self, request: RemoveManifests, done: Done<RemovedManifests>) {
         self.submit(job(request, done));
     }
 
@@ -132,9 +141,9 @@ impl Metadata {
 }
 
 impl Write for RemoveManifests {
-    type Answer = Vec<Removal>;
+    type Answer = RemovedManifests;
 
-    fn apply(&self, tx: &Connection) -> Result<Vec<Removal>, Error> {
+    fn apply(&self, tx: &Connection) -> Result<RemovedManifests, Error> {
         let mut run = Run { tx, plan: &self.plan, due: self.due, actor: &self.actor, buried: 0 };
         let mut removals = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
@@ -150,13 +159,13 @@ impl Write for RemoveManifests {
             manifests_buried: run.buried,
             ..PlanProgress::default()
         };
-        run.tell("manifests", names)?;
+        run.tell("manifests", &names)?;
         let settled = self.steps.iter().zip(&removals).filter_map(|(step, removal)| settled(step.position, removal));
         plans::settle(tx, &self.plan, &settled.collect::<Vec<_>>(), more)?;
-        Ok(removals)
+        Ok(RemovedManifests { removals, buried: run.buried })
     }
 
-    fn is_frugal(&self, _answer: &Vec<Removal>) -> bool {
+    fn is_frugal(&self, _answer: &RemovedManifests) -> bool {
         true
     }
 }
@@ -179,7 +188,7 @@ impl Write for RemoveBlobs {
             }
             removals.push(removal);
         }
-        run.tell("blobs", names)?;
+        run.tell("blobs", &names)?;
         let settled = self.steps.iter().zip(&removals).filter_map(|(step, removal)| settled(step.position, removal));
         plans::settle(tx, &self.plan, &settled.collect::<Vec<_>>(), more)?;
         Ok(removals)
@@ -386,7 +395,7 @@ impl Run<'_> {
     }
 
     /// Tells the audit trail what went, if anything did.
-    fn tell(&self, what: &str, names: Vec<String>) -> Result<(), Error> {
+    fn tell(&self, what: &str, names: &[String]) -> Result<(), Error> {
         if names.is_empty() {
             return Ok(());
         }

@@ -81,7 +81,7 @@ pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
 pub use audit_list::{AuditPage, AuditQuery, AuditRow};
 pub use bury::{Buried, BuryManifest, BuryOutcome, BuryTag, MAX_BURIED, Skip};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
-pub use collect::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests};
+pub use collect::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
 pub use collect_plan::{Candidate, CollectSearch, UntaggedManifest, Waiting, Why};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;

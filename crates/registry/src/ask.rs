@@ -18,6 +18,7 @@ pub(crate) struct Writes {
     metadata: Arc<Metadata>,
     places: Arc<Semaphore>,
     dropped: Arc<AtomicU64>,
+    waited_for: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Writes {
@@ -28,7 +29,12 @@ impl std::fmt::Debug for Writes {
 
 impl Writes {
     pub(crate) fn new(metadata: Arc<Metadata>) -> Self {
-        Self { metadata, places: Arc::new(Semaphore::new(MAX_WAITING)), dropped: Arc::default() }
+        Self {
+            metadata,
+            places: Arc::new(Semaphore::new(MAX_WAITING)),
+            dropped: Arc::default(),
+            waited_for: Arc::default(),
+        }
     }
 
     /// Queues a write and waits until it is durable.
@@ -42,6 +48,7 @@ impl Writes {
         A: FnOnce(&T) + Send + 'static,
     {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::stopping())?;
+        self.waited_for.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = oneshot::channel();
         queue(
             &self.metadata,
@@ -107,6 +114,11 @@ impl Writes {
     pub(crate) fn count_dropped(&self, what: &str, error: &Error) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         tracing::error!(%error, "{what} could not be written to the database");
+    }
+
+    /// Writes that somebody waited for, so far.
+    pub(crate) fn waited_for(&self) -> u64 {
+        self.waited_for.load(Ordering::Relaxed)
     }
 
     /// Records dropped so far.

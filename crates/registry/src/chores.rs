@@ -24,6 +24,7 @@ pub(crate) async fn chores(registry: Registry) {
             hourly = Instant::now() + HOUR;
             tell("the head of the audit chain could not be read", registry.log_audit_head().await);
             tell("ended logins could not be forgotten", registry.forget_logins().await);
+            tell("old plans could not be tidied", registry.tidy_plans().await);
             let stopped = registry.parts.volume.stopped();
             let aged = tokio::select! {
                 () = stopped => return,

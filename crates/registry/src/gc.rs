@@ -3,7 +3,12 @@
 //! Contract sections 2.4, 2.8 and 9.
 
 mod asked;
-pub(crate) mod message;
+mod chunk;
+mod message;
+mod pace;
+mod planning;
+mod reconcile;
+mod removal;
 mod run;
 
 use std::sync::Arc;
@@ -87,7 +92,7 @@ impl Registry {
     /// [`Error::Conflict`] while one is under way; [`Error::ReadOnly`]; [`Error::Unavailable`] while the blob volume is
     /// away; inability.
     pub async fn start_gc(&self, permit: &GlobalPermit<Administer>, options: GcOptions) -> Result<String, Error> {
-        let (id, run) = self.begin_gc(options, actor(permit.identity())).await?;
+        let (id, options, run) = self.begin_gc(options, actor(permit.identity())).await?;
         let (registry, plan) = (self.clone(), id.clone());
         self.parts.tasks.spawn(async move {
             registry.collect(&plan, options, run).await;
@@ -100,8 +105,7 @@ impl Registry {
     /// # Errors
     /// As [`start_gc`](Self::start_gc).
     pub async fn run_scheduled_gc(&self) -> Result<(), Error> {
-        let options = GcOptions::default();
-        let (id, run) = self.begin_gc(options, plans::system()).await?;
+        let (id, options, run) = self.begin_gc(GcOptions::default(), plans::system()).await?;
         let registry = self.clone();
         self.finish(async move {
             registry.collect(&id, options, run).await;
@@ -110,12 +114,14 @@ impl Registry {
         .await
     }
 
-    async fn begin_gc(&self, options: GcOptions, actor: Actor) -> Result<(String, Run), Error> {
+    async fn begin_gc(&self, mut options: GcOptions, actor: Actor) -> Result<(String, GcOptions, Run), Error> {
         self.may_write()?;
         let run = self.parts.runs.begin(Job::Gc)?;
-        let settings = self.asked(options);
-        let id = self.begin_plan(Job::Gc, options.dry_run, settings.to_json(), actor).await?;
-        Ok((id, run))
+        // Files that a kill or a snapshot left without a row are remembered.
+        options.reconcile |= self.wants_reconcile().await?;
+        let asked = self.asked(options);
+        let id = self.begin_plan(Job::Gc, options.dry_run, asked.to_json(), actor).await?;
+        Ok((id, options, run))
     }
 
     /// How the collector is doing.

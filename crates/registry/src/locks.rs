@@ -24,6 +24,11 @@ impl DigestLocks {
         self.of(digest).lock_owned().await
     }
 
+    /// The digest's lock if nobody holds it.
+    pub(crate) fn try_lock(&self, digest: &Digest) -> Option<OwnedMutexGuard<()>> {
+        self.of(digest).try_lock_owned().ok()
+    }
+
     fn of(&self, digest: &Digest) -> Arc<AsyncMutex<()>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = held.get(digest).and_then(Weak::upgrade) {

@@ -186,10 +186,11 @@ impl Registry {
         Ok(())
     }
 
-    /// Begins a plan of a new id, in state planning.
+    /// Begins a plan of a new id, in state planning. The caller has begun the run: what the rows still call under way
+    /// is a run whose end could not be written down, and is given up.
     ///
     /// # Errors
-    /// [`Error::Conflict`] while one of the same job is planned or applied; inability.
+    /// [`Error::Conflict`]; inability.
     pub(crate) async fn begin_plan(
         &self,
         job: Job,
@@ -203,10 +204,30 @@ impl Registry {
         })?;
         let at_ms = self.parts.clock.now_ms();
         let create = CreatePlan { id: id.clone(), job, dry_run, settings, actor, at_ms };
+        let again = create.clone();
         if self.parts.writes.durable(|m, done| m.create_plan(create, done), |_| ()).await? {
             return Ok(id);
         }
+        self.end_lost(job).await?;
+        if self.parts.writes.durable(|m, done| m.create_plan(again, done), |_| ()).await? {
+            return Ok(id);
+        }
         Err(under_way(job))
+    }
+
+    /// Ends what the rows call under way and nobody works on.
+    async fn end_lost(&self, job: Job) -> Result<(), Error> {
+        let metadata = Arc::clone(&self.parts.metadata);
+        let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
+        for plan in open.into_iter().filter(|plan| plan.job == job && plan.state != PlanState::Waiting) {
+            let at_ms = self.parts.clock.now_ms();
+            let (from, to) = (vec![PlanState::Planning, PlanState::Running], PlanState::Failed);
+            let reason = Some("it was cut off, and its end could not be written down".to_owned());
+            let (id, actor) = (plan.id, system());
+            let change = MovePlan { id, from, to, reason, totals: None, expires_at_ms: None, actor, at_ms };
+            self.move_plan(change).await?;
+        }
+        Ok(())
     }
 
     /// Adds steps behind those the plan has, which are `written` so far; in small writes.
@@ -289,14 +310,22 @@ impl Registry {
                     let reason = "the server stopped while it was being made".to_owned();
                     self.discard(&plan.id, vec![PlanState::Planning], reason, system()).await?;
                 }
+                // A run that was begun first has given this plan up, and made its own.
                 PlanState::Running => match self.parts.runs.begin(plan.job) {
                     Ok(run) => self.go_on(plan, run),
-                    Err(error) => tracing::warn!(%error, plan = %plan.id, "a plan waits for the next start"),
+                    Err(error) => tracing::warn!(%error, plan = %plan.id, "a plan is not gone on with"),
                 },
                 PlanState::Waiting | PlanState::Done | PlanState::Failed | PlanState::Discarded => {}
             }
         }
         self.tidy_plans().await
+    }
+}
+
+/// Goes on with what a former process left, once; a database that cannot be read says so.
+pub(crate) async fn resume(registry: Registry) {
+    if let Err(error) = registry.resume_runs().await {
+        tracing::error!(%error, "plans of a former process are not gone on with; they are at the next start");
     }
 }
 

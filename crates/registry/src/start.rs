@@ -159,6 +159,7 @@ impl Registry {
         self.parts.tasks.spawn(self.parts.volume.watch());
         self.parts.tasks.spawn(crate::expire::expire(self.clone()));
         self.parts.tasks.spawn(crate::chores::chores(self.clone()));
+        self.parts.tasks.spawn(crate::plans::resume(self.clone()));
         self.parts.tasks.spawn(snapshots::watch(self.clone()));
         self.parts.tasks.spawn(scrub::scrub(self.clone()));
         self.parts.tasks.spawn(journal::keep(self.clone()));

@@ -66,9 +66,19 @@ impl Volume {
         self.stop.cancel();
     }
 
+    /// Whether the loops that run beside the requests shall end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Waits for [`Volume::stop`].
     pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Whether [`Volume::stop`] was called.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     /// False while the marker is missing although blobs are booked.

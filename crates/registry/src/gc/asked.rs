@@ -36,7 +36,7 @@ impl Asked {
     /// As it stood in the plan; what is not there is as `otherwise` says.
     pub(crate) fn from_json(settings: &Value, otherwise: Self) -> Self {
         let time = |key: &str, otherwise: i64| {
-            let seconds = settings.get(key).and_then(Value::as_f64).map(|seconds| Duration::try_from_secs_f64(seconds));
+            let seconds = settings.get(key).and_then(Value::as_f64).map(Duration::try_from_secs_f64);
             seconds.and_then(Result::ok).map_or(otherwise, milliseconds)
         };
         let flag = |key: &str| settings.get(key).and_then(Value::as_bool).unwrap_or(false);

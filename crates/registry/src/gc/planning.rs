@@ -1,0 +1,210 @@
+//! Making the collector's plan: what may go, with a reason each, written down in small pieces; nothing is removed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcr_metadata::{Candidate, CollectSearch, NewStep, PlanTotals, StepAction, UntaggedManifest, Why};
+use mcr_seams::rfc3339;
+
+use crate::error::Error;
+use crate::gc::asked::{Asked, milliseconds};
+use crate::holds::HeldBy;
+use crate::registry::Registry;
+
+/// Steps of one plan; the rest is for the next run.
+pub(crate) const MAX_STEPS: u64 = 2_000_000;
+/// Repositories whose rule is remembered while untagged manifests are looked through.
+const MAX_RULES_KEPT: usize = 1000;
+
+/// A plan being made.
+pub(crate) struct Planning {
+    pub(crate) plan: String,
+    pub(crate) asked: Asked,
+    pub(crate) totals: PlanTotals,
+    /// Why not everything stands in it, where that is so.
+    pub(crate) cut: Option<&'static str>,
+}
+
+impl Planning {
+    pub(crate) fn new(plan: &str, asked: Asked) -> Self {
+        Self { plan: plan.to_owned(), asked, totals: PlanTotals::default(), cut: None }
+    }
+
+    /// Counts steps into the totals.
+    fn count(&mut self, steps: &[NewStep]) {
+        for step in steps {
+            self.totals.bytes = self.totals.bytes.saturating_add(step.bytes);
+            if step.action != StepAction::Link {
+                self.totals.digests += 1;
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// Writes the steps of rows that may go.
+    ///
+    /// # Errors
+    /// Inability; [`Error::Unavailable`] when the registry stops.
+    pub(crate) async fn plan_rows(&self, planning: &mut Planning) -> Result<(), Error> {
+        let mut search = CollectSearch::new(planning.asked.due(self.parts.clock.now_ms()));
+        self.plan_untagged(planning, &mut search).await?;
+        let held = self.look_at_snapshots().await?;
+        let mut more = true;
+        while more && planning.cut.is_none() {
+            if self.parts.volume.is_stopped() {
+                return Err(Error::stopping());
+            }
+            let (registry, everything) = (self.clone(), matches!(held, HeldBy::Everything(_)));
+            let (back, steps, held_bytes, held_count, goes_on) = self
+                .parts
+                .blocking
+                .run(move || -> Result<_, mcr_metadata::Error> {
+                    let mut found = Vec::new();
+                    let goes_on = registry.parts.metadata.search_collectable(&mut search, &mut found)?;
+                    let before = found.len();
+                    let (mut steps, mut bytes) = (Vec::with_capacity(before), 0_u64);
+                    for candidate in found {
+                        let is_blob = candidate.action == StepAction::Blob;
+                        if is_blob && (everything || registry.parts.holds.holds(&candidate.digest)) {
+                            bytes = bytes.saturating_add(candidate.bytes);
+                        } else {
+                            steps.push(step(candidate));
+                        }
+                    }
+                    let count = before - steps.len();
+                    Ok((search, steps, bytes, count as u64, goes_on))
+                })
+                .await??;
+            (search, more) = (back, goes_on);
+            planning.totals.held_bytes = planning.totals.held_bytes.saturating_add(held_bytes);
+            planning.totals.waiting_digests += held_count;
+            self.write_steps(planning, steps).await?;
+        }
+        self.add_up(planning, &search).await
+    }
+
+    async fn add_up(&self, planning: &mut Planning, search: &CollectSearch) -> Result<(), Error> {
+        let waiting = search.waiting();
+        let metadata = Arc::clone(&self.parts.metadata);
+        let tags = self.parts.blocking.run(move || metadata.count_tags()).await??;
+        let totals = &mut planning.totals;
+        totals.waiting_digests += waiting.digests;
+        totals.waiting_bytes = waiting.bytes.saturating_add(totals.held_bytes);
+        totals.waiting_until_ms = waiting.until_ms;
+        totals.percent_bytes = percent(totals.bytes, search.blob_bytes());
+        totals.percent_tags = percent(totals.tags, tags);
+        Ok(())
+    }
+
+    /// Writes the steps of untagged manifests that a confirmed rule of retention lets go.
+    async fn plan_untagged(&self, planning: &mut Planning, search: &mut CollectSearch) -> Result<(), Error> {
+        if self.parts.settings.retention.iter().all(|rule| rule.delete_untagged_after.is_none()) {
+            return Ok(());
+        }
+        let due = planning.asked.due(self.parts.clock.now_ms());
+        let mut next = Some(0);
+        let mut rules: HashMap<String, Option<Duration>> = HashMap::new();
+        while let (Some(after), None) = (next, planning.cut) {
+            let (registry, mut known) = (self.clone(), std::mem::take(&mut rules));
+            let (page, goes_on, known) = self
+                .parts
+                .blocking
+                .run(move || -> Result<_, mcr_metadata::Error> {
+                    let (mut page, goes_on) = registry.parts.metadata.untagged_manifests(after)?;
+                    if known.len() > MAX_RULES_KEPT {
+                        known.clear();
+                    }
+                    page.retain(|manifest| {
+                        let name = &manifest.repository;
+                        let rule = known.entry(name.clone()).or_insert_with(|| registry.confirmed_untagged_after(name));
+                        let stays = |after: Duration| milliseconds(after).max(due.lease_ms);
+                        rule.is_some_and(|after| manifest.since_ms.saturating_add(stays(after)) <= due.now_ms)
+                    });
+                    Ok((page, goes_on, known))
+                })
+                .await??;
+            (next, rules) = (goes_on, known);
+            for manifest in &page {
+                // It is a tombstone whose time is past at once.
+                if due.undo_ms == 0 && manifest.since_ms.saturating_add(due.wait_ms) <= due.now_ms {
+                    search.take(manifest);
+                }
+            }
+            self.write_steps(planning, page.into_iter().map(bury).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes steps behind those there are. A plan that grows too long, or finds no room in the database, is cut there:
+    /// what stands in it can be applied, and frees room.
+    ///
+    /// # Errors
+    /// Inability.
+    pub(crate) async fn write_steps(&self, planning: &mut Planning, steps: Vec<NewStep>) -> Result<(), Error> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        if planning.totals.steps + steps.len() as u64 > MAX_STEPS {
+            planning.cut = Some("there is more than one plan can hold: run it again");
+            return Ok(());
+        }
+        let mut counted = planning.totals.steps;
+        match self.add_steps(&planning.plan, &mut counted, steps.clone()).await {
+            Ok(()) => {}
+            Err(Error::DiskFull(_)) => planning.cut = Some("the database's disk is full: run it again"),
+            Err(error) => return Err(error),
+        }
+        let written = usize::try_from(counted - planning.totals.steps).unwrap_or(usize::MAX);
+        planning.totals.steps = counted;
+        planning.count(steps.get(..written).unwrap_or(&steps));
+        Ok(())
+    }
+
+    /// What snapshots hold at this moment.
+    ///
+    /// # Errors
+    /// Where their folder cannot be read: then nothing may go.
+    pub(crate) async fn look_at_snapshots(&self) -> Result<HeldBy, Error> {
+        let registry = self.clone();
+        Ok(self.parts.blocking.run(move || registry.parts.holds.look()).await??)
+    }
+}
+
+fn bury(manifest: UntaggedManifest) -> NewStep {
+    NewStep {
+        action: StepAction::Bury,
+        reason: format!("no tag, and nothing names it since {}", rfc3339(manifest.since_ms)),
+        repository: Some(manifest.repository),
+        tag: None,
+        digest: manifest.digest,
+        bytes: 0,
+    }
+}
+
+fn step(candidate: Candidate) -> NewStep {
+    let reason = match candidate.why {
+        Why::Deleted(at) => format!("deleted at {}", rfc3339(at)),
+        Why::SubjectGone => "the manifest it is about goes".to_owned(),
+        Why::Untagged(since) => format!("no tag, and nothing names it since {}", rfc3339(since)),
+        Why::Unnamed { since_ms, repositories: 1 } => format!("no manifest names it since {}", rfc3339(since_ms)),
+        Why::Unnamed { since_ms, repositories } => {
+            format!("no manifest in any of {repositories} repositories names it since {}", rfc3339(since_ms))
+        }
+        Why::Unlinked => "no repository holds it".to_owned(),
+    };
+    NewStep {
+        action: candidate.action,
+        repository: candidate.repository,
+        tag: None,
+        digest: candidate.digest,
+        bytes: candidate.bytes,
+        reason,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage for a comparison with a whole number")]
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
