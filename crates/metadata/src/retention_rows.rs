@@ -1,6 +1,6 @@
 //! What retention decides on: a repository's tags and how its manifests hang together; and which rules a person confirmed; never the decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mcr_oci::{Digest, RepositoryName};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -13,6 +13,9 @@ use crate::job::{Done, Write, job};
 use crate::pulled;
 use crate::repositories;
 use crate::sql;
+
+/// Manifests whose blobs one read looks at.
+const DOOMED_AT_ONCE: usize = 1000;
 
 /// A tag, as rules see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +39,11 @@ pub enum Follows {
     Nobody,
     /// Something live in this repository.
     Live,
-    /// Something that was deleted here and can still be restored.
-    Deleted,
+    /// Something that was deleted here and not collected yet.
+    Deleted {
+        /// When, in Unix milliseconds.
+        at_ms: i64,
+    },
     /// Something that is not in this repository.
     Absent,
 }
@@ -129,26 +135,30 @@ impl Metadata {
     /// # Errors
     /// Whatever the files answer.
     pub fn bytes_only_of(&self, doomed: &[i64]) -> Result<(HashMap<i64, u64>, u64), Error> {
-        let set: std::collections::HashSet<i64> = doomed.iter().copied().collect();
-        self.readers.read(|connection| {
-            let mut blobs = connection.prepare_cached(
-                "SELECT DISTINCT e.target_blob, b.size FROM edges e CROSS JOIN blobs b ON b.id = e.target_blob
-                 WHERE e.manifest_id = ?1",
-            )?;
-            let mut seen = std::collections::HashSet::new();
-            let (mut bytes, mut count) = (HashMap::new(), 0);
-            for manifest in doomed {
-                let mut rows = blobs.query([manifest])?;
-                while let Some(row) = rows.next()? {
-                    let (blob, size): (i64, u64) = (row.get(0)?, sql::unsigned(row, 1)?);
-                    if seen.insert(blob) && !kept(connection, blob, &set)? {
-                        *bytes.entry(*manifest).or_insert(0_u64) += size;
-                        count += 1;
+        let set: HashSet<i64> = doomed.iter().copied().collect();
+        let mut seen = HashSet::new();
+        let (mut bytes, mut count) = (HashMap::new(), 0);
+        // In many short reads: the write-ahead log cannot begin anew during one.
+        for some in doomed.chunks(DOOMED_AT_ONCE) {
+            self.readers.read(|connection| {
+                let mut blobs = connection.prepare_cached(
+                    "SELECT DISTINCT e.target_blob, b.size FROM edges e CROSS JOIN blobs b ON b.id = e.target_blob
+                     WHERE e.manifest_id = ?1",
+                )?;
+                for manifest in some {
+                    let mut rows = blobs.query([manifest])?;
+                    while let Some(row) = rows.next()? {
+                        let (blob, size): (i64, u64) = (row.get(0)?, sql::unsigned(row, 1)?);
+                        if seen.insert(blob) && !kept(connection, blob, &set)? {
+                            *bytes.entry(*manifest).or_insert(0_u64) += size;
+                            count += 1;
+                        }
                     }
                 }
-            }
-            Ok((bytes, count))
-        })
+                Ok(())
+            })?;
+        }
+        Ok((bytes, count))
     }
 
     /// The rules that were met so far.
@@ -195,7 +205,7 @@ impl Write for NoteRules {
 }
 
 /// Whether something live outside of `doomed` names the blob, in whatever repository, or another repository holds it.
-fn kept(connection: &Connection, blob: i64, doomed: &std::collections::HashSet<i64>) -> Result<bool, Error> {
+fn kept(connection: &Connection, blob: i64, doomed: &HashSet<i64>) -> Result<bool, Error> {
     let mut links =
         connection.prepare_cached("SELECT repository_id FROM repository_blobs WHERE blob_id = ?1 LIMIT 2")?;
     let repositories: Vec<i64> = links.query_map([blob], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -247,7 +257,7 @@ fn tags(connection: &Connection, repository: i64, facts: &mut RepositoryFacts) -
                     coalesce((SELECT max(p.pulled_at) FROM edges e
                               CROSS JOIN manifest_pulls p ON p.manifest_id = e.target_manifest
                               WHERE e.manifest_id = t.manifest_id AND e.target_manifest IS NOT NULL), 0)),
-                m.subject, m.digest
+                m.subject
          FROM tags t CROSS JOIN manifests m ON m.id = t.manifest_id
          WHERE t.repository_id = ?1 ORDER BY t.name",
     )?;
@@ -266,39 +276,34 @@ fn tag(
     facts: &mut RepositoryFacts,
 ) -> Result<TagFacts, Error> {
     let name: String = row.get(0)?;
-    let (pulled, subject): (i64, Option<String>) = (row.get(3)?, row.get(4)?);
+    let (manifest, pulled, subject): (i64, i64, Option<String>) = (row.get(1)?, row.get(3)?, row.get(4)?);
     let mut follows = Follows::Nobody;
     if followers::is_follower(&name) {
         follows = Follows::Absent;
-        if let Some((id, live)) =
-            followers::followed(&name).map(|digest| leader(connection, repository, &digest)).transpose()?.flatten()
-        {
-            follows = if live { Follows::Live } else { Follows::Deleted };
-            if live {
-                facts.followed.insert(name.clone(), id);
+        if let Some(digest) = followers::followed(&name) {
+            match leader(connection, repository, &digest)? {
+                Some((id, None)) => {
+                    follows = Follows::Live;
+                    facts.followed.insert(name.clone(), id);
+                }
+                Some((_, Some(at_ms))) => follows = Follows::Deleted { at_ms },
+                None => {}
             }
         }
     } else if let Some(subject) = subject {
-        let found = leader(connection, repository, &subject)?;
         // A tag on what refers to something that is gone is a tag like any other.
-        if found.is_some_and(|(id, live)| live && id != row.get(1).unwrap_or(id)) {
-            follows = Follows::Live;
+        if let Some((id, None)) = leader(connection, repository, &subject)? {
+            follows = if id == manifest { Follows::Nobody } else { Follows::Live };
         }
     }
-    Ok(TagFacts {
-        manifest: row.get(1)?,
-        moved_at_ms: row.get(2)?,
-        pulled_at_ms: (pulled > 0).then_some(pulled),
-        follows,
-        name,
-    })
+    Ok(TagFacts { manifest, moved_at_ms: row.get(2)?, pulled_at_ms: (pulled > 0).then_some(pulled), follows, name })
 }
 
-/// The manifest whose digest begins so, and whether it is live; a live one before a tombstone.
-fn leader(connection: &Connection, repository: i64, digest: &str) -> Result<Option<(i64, bool)>, Error> {
+/// The manifest whose digest begins so, and when it was deleted; a live one before a tombstone.
+fn leader(connection: &Connection, repository: i64, digest: &str) -> Result<Option<(i64, Option<i64>)>, Error> {
     let found = connection
         .prepare_cached(
-            "SELECT id, deleted_at IS NULL FROM manifests
+            "SELECT id, deleted_at FROM manifests
              WHERE repository_id = ?1 AND digest >= ?2 AND digest < ?3 ORDER BY deleted_at IS NOT NULL LIMIT 1",
         )?
         .query_row(params![repository, digest, followers::behind(digest)], |row| Ok((row.get(0)?, row.get(1)?)))

@@ -161,17 +161,22 @@ impl Metadata {
     pub fn run_of_deleted(&self, name: &RepositoryName) -> Result<Option<String>, Error> {
         self.readers.read(|connection| {
             let Some(repository) = any_repository(connection, name)? else { return Ok(None) };
-            // Runs of the collector and of retention have plans, those of deleted repositories have none.
+            // Nothing else buries links in runs; a repository without any is known by when it went.
+            let of_links = connection
+                .prepare_cached(
+                    "SELECT run_id FROM repository_blobs
+                     WHERE repository_id = ?1 AND deleted_at IS NOT NULL AND run_id IS NOT NULL
+                     ORDER BY deleted_at DESC LIMIT 1",
+                )?
+                .query_row([repository], |row| row.get(0))
+                .optional()?;
+            if of_links.is_some() {
+                return Ok(of_links);
+            }
             Ok(connection
                 .prepare_cached(
-                    "SELECT run_id FROM (
-                         SELECT run_id, deleted_at FROM manifests
-                         WHERE repository_id = ?1 AND deleted_at IS NOT NULL AND run_id IS NOT NULL
-                         UNION ALL
-                         SELECT run_id, deleted_at FROM repository_blobs
-                         WHERE repository_id = ?1 AND deleted_at IS NOT NULL AND run_id IS NOT NULL)
-                     WHERE NOT EXISTS (SELECT 1 FROM plans WHERE id = run_id)
-                     ORDER BY deleted_at DESC LIMIT 1",
+                    "SELECT m.run_id FROM repositories r CROSS JOIN manifests m ON m.repository_id = r.id
+                     WHERE r.id = ?1 AND m.deleted_at = r.deleted_at AND m.run_id IS NOT NULL LIMIT 1",
                 )?
                 .query_row([repository], |row| row.get(0))
                 .optional()?)

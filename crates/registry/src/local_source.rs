@@ -28,9 +28,27 @@ pub(crate) struct LocalSource {
 impl LocalSource {
     /// Reads the rows of everything `named` reaches, in one transaction, then looks at every file once.
     pub(crate) fn read(registry: &Registry, repository: &RepositoryName, named: &[Digest]) -> Result<Self, Error> {
-        let rows = registry.parts.metadata.closure(repository, named)?;
+        Self::of(registry, registry.parts.metadata.closure(repository, named)?)
+    }
+
+    /// The same with what was deleted and not collected: how things would be if it were brought back.
+    pub(crate) fn read_deleted(
+        registry: &Registry,
+        repository: &RepositoryName,
+        named: &[Digest],
+    ) -> Result<Self, Error> {
+        Self::of(registry, registry.parts.metadata.closure_with_tombstones(repository, named)?)
+    }
+
+    fn of(registry: &Registry, rows: ClosureRows) -> Result<Self, Error> {
         let stats = stats(registry, &rows)?;
         Ok(Self { registry: registry.clone(), rows, stats })
+    }
+
+    /// A descriptor of a manifest that was read.
+    pub(crate) fn descriptor(&self, digest: &Digest) -> Option<Descriptor> {
+        let row = self.rows.manifests.get(digest)?;
+        Some(Descriptor::new(row.media_type.clone(), digest.clone(), row.size))
     }
 }
 

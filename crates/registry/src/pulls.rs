@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcr_access::Identity;
-use mcr_metadata::{Actor, AuditEvent};
+use mcr_metadata::{Actor, AuditEvent, RecordPulls};
 use mcr_oci::{Digest, RepositoryName};
 use serde_json::json;
 
@@ -157,6 +157,7 @@ impl Registry {
         while pulls.peek().is_some() {
             let rows: Vec<Pull> = pulls.by_ref().take(ROWS_AT_ONCE).collect();
             let lost: u64 = rows.iter().map(|pull| pull.count).sum();
+            self.note_last_pulls(&rows, now);
             let events = rows.into_iter().map(Pull::told).collect();
             if let Err(error) = self.parts.writes.durable(|m, done| m.record_events(events, done), |()| ()).await {
                 tracing::warn!(%error, pulls = lost, "pulls could not be written to the audit trail");
@@ -164,6 +165,13 @@ impl Registry {
             }
         }
         self.tell_gap().await;
+    }
+
+    /// Notes when manifests were pulled last, for retention; what cannot be written is dropped.
+    fn note_last_pulls(&self, rows: &[Pull], at_ms: i64) {
+        let pulls = rows.iter().map(|pull| (pull.repository.clone(), pull.digest.clone(), pull.last_ms)).collect();
+        let record = RecordPulls { pulls, at_ms };
+        self.parts.writes.droppable(|m, done| m.record_pulls(record, done), || ());
     }
 
     /// Tells the trail how many events it lacks.

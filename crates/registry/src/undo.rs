@@ -3,11 +3,20 @@
 //! Contract section 9. Each closure (a tag with everything its manifest reaches, its signatures and referrers) comes
 //! back in one transaction, after its rows and files were looked at as for a push.
 
+use std::sync::Arc;
+
 use mcr_access::{Administer, GlobalPermit, Permit, Push};
+use mcr_metadata::{Deletes, ReviveManifest, ReviveMode, ReviveOutcome, ReviveTag, Unrevivable};
 use mcr_oci::{Digest, RepositoryName, Tag};
 
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::registry::{Registry, actor};
+
+mod check;
+mod run;
+
+/// Lines of a tag's history that are looked through for where it shall point.
+const MAX_HISTORY: usize = 10_000;
 
 /// Tags, and refusals, that the report of an undo names; more are counted.
 pub const MAX_UNDONE_LISTED: usize = 1000;
@@ -79,28 +88,66 @@ pub struct RestoredRepository {
 
 impl Registry {
     /// Points a tag again where it pointed before its last move, or at `to`, a digest of its history, and brings back
-    /// what that needs.
+    /// what that needs. The tag counts as moved now.
     ///
     /// # Errors
     /// [`Error::NoSuch`] where it has no such past; [`Error::Denied`] where it is immutable and points elsewhere;
     /// [`Error::Conflict`] where content was collected or is damaged; [`Error::ReadOnly`]; inability.
     pub async fn restore_tag(
         &self,
-        _permit: &Permit<Push>,
-        _tag: &Tag,
-        _to: Option<&Digest>,
+        permit: &Permit<Push>,
+        tag: &Tag,
+        to: Option<&Digest>,
     ) -> Result<RestoredTag, Error> {
         self.may_write()?;
-        Err(Error::unavailable("undo is not there yet"))
+        let repository = permit.repository().clone();
+        let digest = self.past(&repository, tag, to).await?;
+        let what = format!("{repository}:{tag}");
+        if let Err(why) = self.can_return(&repository, &digest).await? {
+            return Err(Error::Conflict(format!("{what} cannot be restored: {why}")));
+        }
+        let write = ReviveTag {
+            repository: repository.clone(),
+            tag: tag.clone(),
+            digest: digest.clone(),
+            mode: ReviveMode::Explicit,
+            immutable: self.parts.settings.immutable_tags(repository.as_str()),
+            run_id: None,
+            actor: actor(permit.identity()),
+            at_ms: self.parts.clock.now_ms(),
+        };
+        let (registry, tag) = (self.clone(), tag.clone());
+        match self.finish(async move { registry.revive_tag(write).await }).await? {
+            ReviveOutcome::Revived(revived) => Ok(RestoredTag { repository, tag, digest, previous: revived.previous }),
+            ReviveOutcome::There => Ok(RestoredTag { repository, tag, previous: Some(digest.clone()), digest }),
+            ReviveOutcome::Refused(why) => Err(refused(&what, &why)),
+        }
     }
 
-    /// Brings back a manifest that was deleted, with its closure and its referrers, without tags.
+    /// Brings back a manifest that was deleted, with its closure and its referrers, without tags. Says how many
+    /// manifests came back; none where it was there.
     ///
     /// # Errors
     /// As [`restore_tag`](Self::restore_tag).
-    pub async fn restore_manifest(&self, _permit: &Permit<Push>, _digest: &Digest) -> Result<u64, Error> {
+    pub async fn restore_manifest(&self, permit: &Permit<Push>, digest: &Digest) -> Result<u64, Error> {
         self.may_write()?;
-        Err(Error::unavailable("undo is not there yet"))
+        let repository = permit.repository().clone();
+        let what = format!("{repository}@{digest}");
+        if let Err(why) = self.can_return(&repository, digest).await? {
+            return Err(Error::Conflict(format!("{what} cannot be restored: {why}")));
+        }
+        let write = ReviveManifest {
+            repository,
+            digest: digest.clone(),
+            run_id: None,
+            actor: actor(permit.identity()),
+            at_ms: self.parts.clock.now_ms(),
+        };
+        match self.revive_manifest(write).await? {
+            ReviveOutcome::Revived(revived) => Ok(revived.manifests.len() as u64),
+            ReviveOutcome::There => Ok(0),
+            ReviveOutcome::Refused(why) => Err(refused(&what, &why)),
+        }
     }
 
     /// Undoes a whole run, or every delete since a time. A tag that meanwhile points elsewhere is reported, not moved.
@@ -109,13 +156,21 @@ impl Registry {
     /// # Errors
     /// [`Error::Invalid`] unless exactly one of run and time is given; [`Error::NoSuch`] where nothing of such a run is
     /// known; [`Error::ReadOnly`]; inability.
-    pub async fn restore_run(
-        &self,
-        _permit: &GlobalPermit<Administer>,
-        _what: RestoreRun,
-    ) -> Result<RestoredRun, Error> {
-        self.may_write()?;
-        Err(Error::unavailable("undo is not there yet"))
+    pub async fn restore_run(&self, permit: &GlobalPermit<Administer>, what: RestoreRun) -> Result<RestoredRun, Error> {
+        if !what.dry_run {
+            self.may_write()?;
+        }
+        let of = deletes(&what)?;
+        if let Deletes::Run(run) = &of {
+            let (metadata, asked) = (Arc::clone(&self.parts.metadata), run.clone());
+            if !self.parts.blocking.run(move || metadata.knows_run(&asked)).await?? {
+                return Err(Error::NoSuch(
+                    "nothing is known of such a run; `mcrctl plan list` shows those there are".to_owned(),
+                ));
+            }
+        }
+        let (registry, who) = (self.clone(), actor(permit.identity()));
+        self.finish(async move { registry.undo(of, what.dry_run, who).await.map(|(report, _)| report) }).await
     }
 
     /// Undoes the delete of a repository. What was pushed there since then stays as it is.
@@ -124,10 +179,65 @@ impl Registry {
     /// [`Error::NameUnknown`] where nothing deleted is known of it; [`Error::ReadOnly`]; inability.
     pub async fn restore_repository(
         &self,
-        _permit: &GlobalPermit<Administer>,
-        _name: &RepositoryName,
+        permit: &GlobalPermit<Administer>,
+        name: &RepositoryName,
     ) -> Result<RestoredRepository, Error> {
         self.may_write()?;
-        Err(Error::unavailable("undo is not there yet"))
+        let (metadata, asked) = (Arc::clone(&self.parts.metadata), name.clone());
+        let run = self.parts.blocking.run(move || metadata.run_of_deleted(&asked)).await??;
+        let run = run.ok_or_else(|| Error::NameUnknown(name.to_string()))?;
+        let (registry, who) = (self.clone(), actor(permit.identity()));
+        let (report, blobs) = self.finish(async move { registry.undo(Deletes::Run(run), false, who).await }).await?;
+        Ok(RestoredRepository {
+            tags: report.tags_restored,
+            manifests: report.manifests_restored,
+            blobs,
+            refused: report.refused,
+        })
+    }
+
+    /// Where a tag pointed before: before its last move, or at `to` at some time.
+    async fn past(&self, repository: &RepositoryName, tag: &Tag, to: Option<&Digest>) -> Result<Digest, Error> {
+        let (metadata, name, asked) = (Arc::clone(&self.parts.metadata), repository.clone(), tag.clone());
+        let changes = self.parts.blocking.run(move || metadata.tag_history(&name, &asked, None, MAX_HISTORY)).await??;
+        let Some(last) = changes.first() else {
+            return Err(Error::NoSuch(format!("there never was a tag {repository}:{tag} here")));
+        };
+        match to {
+            None => last.previous.clone().ok_or_else(|| {
+                Error::NoSuch(format!("{repository}:{tag} points where it always did: it has nothing to go back to"))
+            }),
+            Some(to)
+                if changes.iter().any(|change| [&change.previous, &change.current].contains(&&Some(to.clone()))) =>
+            {
+                Ok(to.clone())
+            }
+            Some(to) => Err(Error::NoSuch(format!(
+                "{repository}:{tag} never pointed at {to}; `mcrctl tag history {repository}:{tag}` shows where it did"
+            ))),
+        }
     }
 }
+
+fn deletes(what: &RestoreRun) -> Result<Deletes, Error> {
+    match (&what.run, what.since_ms, &what.by) {
+        (Some(run), None, None) => Ok(Deletes::Run(run.clone())),
+        (None, Some(since_ms), by) => Ok(Deletes::Since { since_ms, by: by.clone() }),
+        (Some(_), _, _) => {
+            Err(Error::Invalid("run: goes with neither since nor by: a run is undone as a whole".to_owned()))
+        }
+        (None, None, _) => Err(Error::Invalid("run, since: one of them must say what to undo".to_owned())),
+    }
+}
+
+/// A refusal of one thing as the answer to a request about it.
+fn refused(what: &str, why: &Unrevivable) -> Error {
+    match why {
+        Unrevivable::NoRepository => Error::NameUnknown(what.to_owned()),
+        Unrevivable::Immutable => Error::Denied(format!("{what} is immutable and points elsewhere: it stays")),
+        why => Error::Conflict(format!("{what} cannot be restored: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
