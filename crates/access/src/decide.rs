@@ -11,7 +11,12 @@ use crate::policy::Policy;
 ///
 /// The text does not tell whether the repository exists, nor the rule: that is for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{account} may not {}{}", action.verb(), .repository.as_ref().map(|r| format!(" {r}")).unwrap_or_default())]
+#[error(
+    "{account} may not {}{}{}",
+    action.verb(),
+    .repository.as_ref().map(|r| format!(" {r}")).unwrap_or_default(),
+    .note.map(|note| format!(": {note}")).unwrap_or_default()
+)]
 pub struct Refusal {
     /// Who asked.
     pub account: String,
@@ -21,6 +26,8 @@ pub struct Refusal {
     pub repository: Option<RepositoryName>,
     /// Why.
     pub reason: Reason,
+    /// What whoever asked should know of the registry, where something is out of order.
+    pub note: Option<&'static str>,
 }
 
 /// Why something is not allowed.
@@ -89,7 +96,7 @@ fn why_not(policy: &Policy, identity: &Identity, action: Kind, repository: Optio
 }
 
 fn refusal<A: Action>(identity: &Identity, repository: Option<RepositoryName>, reason: Reason) -> Refusal {
-    Refusal { account: identity.account().to_owned(), action: A::KIND, repository, reason }
+    Refusal { account: identity.account().to_owned(), action: A::KIND, repository, reason, note: None }
 }
 
 #[cfg(test)]

@@ -147,6 +147,12 @@ impl Registry {
         }
     }
 
+    /// One step, whatever comes of it.
+    #[cfg(test)]
+    pub(crate) async fn journal_for_tests(&self) {
+        let _ = self.journal_step(None).await;
+    }
+
     /// Writes what is not in the journal yet; gives up after some seconds.
     pub(crate) async fn finish_journal(&self) {
         let deadline = Instant::now() + LAST_WORDS;

@@ -36,11 +36,13 @@ mod probe;
 mod pulls;
 mod push;
 mod read_only;
+mod rebuild;
 mod receive;
 mod record;
 mod refusal;
 mod registry;
 mod repositories;
+mod restore;
 mod retention;
 mod runs;
 mod scrub;
@@ -88,12 +90,14 @@ pub use policy_admin::{MAX_RULES, NewRule, RuleChange, RuleRecord};
 pub use probe::{IntegrityReport, MAX_LISTED_FINDINGS, ProbeRecord};
 pub use push::{ManifestPlace, PushManifest, Pushed};
 pub use read_only::ReadOnlyState;
+pub use rebuild::{RebuildError, RebuildNews, RebuildReport, RebuildRequest, Tell, rebuild};
 pub use receive::{Body, BodyLost, Chunk};
 pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetailsPage, TagHistoryPage};
 pub use retention::RetentionOptions;
 pub use scrub::{ScrubActivity, ScrubFigures, ScrubState};
+pub use restore::{RestoreReport, RestoreRequest, find_snapshot, restore};
 pub use settings::{
     BackupSettings, BrokenIndex, GcSettings, RetentionRule, Rule, ScrubSettings, Settings, VerifyOnRead,
 };

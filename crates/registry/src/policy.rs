@@ -9,6 +9,7 @@ use mcr_access::{
 use mcr_oci::RepositoryName;
 
 use crate::policy_admin::RuleRecord;
+use crate::read_only::CLOSED;
 use crate::registry::Registry;
 
 /// Says of a repository's name whether somebody may see it.
@@ -25,19 +26,26 @@ pub(crate) struct Book {
     pub(crate) builtins: Builtins,
     /// The rules of the database, disabled ones included.
     pub(crate) rules: BTreeMap<i64, RuleRecord>,
+    /// Whether the rules that there were are lost: then nobody but administrators may do anything.
+    pub(crate) closed: bool,
 }
 
 impl Book {
+    /// The built-in rules in force.
+    pub(crate) fn builtins(&self) -> Builtins {
+        if self.closed { Builtins { user_default: Vec::new() } } else { self.builtins.clone() }
+    }
+
     fn policy(&self) -> Arc<Policy> {
         let rules: Vec<Rule> = self.rules.values().map(|record| record.rule.clone()).collect();
-        Arc::new(Policy::new(&self.builtins, rules))
+        Arc::new(Policy::new(&self.builtins(), rules))
     }
 }
 
 impl InForce {
-    pub(crate) fn new(builtins: Builtins, rules: Vec<RuleRecord>) -> Self {
+    pub(crate) fn new(builtins: Builtins, rules: Vec<RuleRecord>, closed: bool) -> Self {
         let rules = rules.into_iter().map(|record| (record.rule.id, record)).collect();
-        let book = Book { builtins, rules };
+        let book = Book { builtins, rules, closed };
         Self { policy: RwLock::new(book.policy()), book: Mutex::new(book) }
     }
 
@@ -71,7 +79,7 @@ impl Registry {
     /// # Errors
     /// The refusal, with the reason for the log.
     pub fn permit<A: Action>(&self, identity: &Identity, repository: &RepositoryName) -> Result<Permit<A>, Refusal> {
-        decide::<A>(&self.policy(), identity, repository)
+        decide::<A>(&self.policy(), identity, repository).map_err(|refusal| self.noted(refusal))
     }
 
     /// A permit for `A`, an action without a place.
@@ -79,7 +87,13 @@ impl Registry {
     /// # Errors
     /// The refusal, with the reason for the log.
     pub fn permit_global<A: Action>(&self, identity: &Identity) -> Result<GlobalPermit<A>, Refusal> {
-        decide_global::<A>(&self.policy(), identity)
+        decide_global::<A>(&self.policy(), identity).map_err(|refusal| self.noted(refusal))
+    }
+
+    /// Says with a refusal that the rules are lost, where they are.
+    fn noted(&self, refusal: Refusal) -> Refusal {
+        let note = self.parts.policy.look(|book| book.closed).then_some(CLOSED);
+        Refusal { note, ..refusal }
     }
 
     /// Puts other built-in rules in force, as after a reload of `[policy] user_default`.

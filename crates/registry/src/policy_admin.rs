@@ -87,7 +87,7 @@ impl Registry {
         self.parts.policy.look(|book| {
             let mut own: Vec<RuleRecord> = book.rules.values().cloned().collect();
             own.sort_by_key(|record| (record.rule.priority, record.rule.id));
-            let mut all: Vec<RuleRecord> = builtin_rules(&book.builtins).into_iter().map(builtin).collect();
+            let mut all: Vec<RuleRecord> = builtin_rules(&book.builtins()).into_iter().map(builtin).collect();
             all.append(&mut own);
             all
         })
@@ -99,7 +99,7 @@ impl Registry {
     /// [`Error::NoSuch`].
     pub fn rule(&self, _permit: &GlobalPermit<ManagePolicy>, id: i64) -> Result<RuleRecord, Error> {
         let found = self.parts.policy.look(|book| {
-            let builtin = || builtin_rules(&book.builtins).into_iter().find(|rule| rule.id == id).map(builtin);
+            let builtin = || builtin_rules(&book.builtins()).into_iter().find(|rule| rule.id == id).map(builtin);
             book.rules.get(&id).cloned().or_else(builtin)
         });
         found.ok_or_else(|| no_such_rule(id))
@@ -121,7 +121,7 @@ impl Registry {
         let made = self
             .parts
             .writes
-            .durable(|m, done| m.create_rule(write, done), move |made| parts.policy_written(made.as_ref()))
+            .durable(|m, done| m.create_rule(write, done), move |made| parts.policy_made(made.as_ref()))
             .await?;
         let Some(row) = made else {
             return Err(Error::Conflict(format!("there are {MAX_RULES} policy rules already: delete some first")));
@@ -189,6 +189,15 @@ impl Registry {
 }
 
 impl crate::registry::Parts {
+    /// The same of a rule that is new: a registry whose rules were lost has one again.
+    fn policy_made(&self, row: Option<&RuleRow>) {
+        if row.is_some() {
+            self.policy.change(|book| book.closed = false);
+            self.read_only.open();
+        }
+        self.policy_written(row);
+    }
+
     /// On the writer's thread, before anybody is told: what was written is in force.
     fn policy_written(&self, row: Option<&RuleRow>) {
         // A row that was checked before it was written can be read; if not, the old set stays and the error is told.

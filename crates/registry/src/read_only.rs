@@ -17,9 +17,15 @@ const MAX_REASON: usize = 500;
 /// Why writes are off where the configuration says so.
 const CONFIGURED: &str = "an operator set [server] read_only";
 
+/// What is so of a registry that was made again from its blobs, until there is a policy rule.
+pub(crate) const CLOSED: &str = "it was made again from its blobs and its policy rules are lost: only administrators are \
+                                 served and nothing is taken, until an administrator makes a rule (mcrctl policy create)";
+
 /// The switch.
 pub(crate) struct ReadOnly {
     on: AtomicBool,
+    /// Whether the policy rules are lost.
+    closed: AtomicBool,
     /// What the configuration said last.
     configured: AtomicBool,
     reason: Mutex<String>,
@@ -35,8 +41,18 @@ pub struct ReadOnlyState {
 }
 
 impl ReadOnly {
-    pub(crate) fn new(on: bool) -> Self {
-        Self { on: AtomicBool::new(on), configured: AtomicBool::new(on), reason: Mutex::new(CONFIGURED.to_owned()) }
+    pub(crate) fn new(on: bool, closed: bool) -> Self {
+        Self {
+            on: AtomicBool::new(on),
+            closed: AtomicBool::new(closed),
+            configured: AtomicBool::new(on),
+            reason: Mutex::new(CONFIGURED.to_owned()),
+        }
+    }
+
+    /// There is a policy rule: what a registry without any was kept from ends.
+    pub(crate) fn open(&self) {
+        self.closed.store(false, Ordering::Release);
     }
 
     fn set(&self, on: bool, reason: &str) {
@@ -51,6 +67,9 @@ impl ReadOnly {
 
     /// Why writes are off; none where they are not.
     pub(crate) fn why(&self) -> Option<String> {
+        if self.closed.load(Ordering::Acquire) {
+            return Some(CLOSED.to_owned());
+        }
         self.on.load(Ordering::Acquire).then(|| self.lock().clone())
     }
 }
@@ -67,7 +86,7 @@ impl Registry {
     /// Whether writes are switched off.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        self.parts.read_only.on.load(Ordering::Acquire)
+        self.parts.read_only.why().is_some()
     }
 
     /// Whether writes are switched off, and why.

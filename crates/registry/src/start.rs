@@ -114,6 +114,10 @@ impl Registry {
         let open_uploads = blobs.list_uploads(crate::sessions::MAX_SESSIONS)?.len();
         let tasks = TaskTracker::new();
         let rules = rules(&metadata)?;
+        let closed = metadata.is_closed()?;
+        if closed {
+            tracing::warn!("this registry serves administrators only: {}", crate::read_only::CLOSED);
+        }
         let volume = Volume::new(Arc::clone(&blobs), id, settings.reserve);
         let backups = settings.backup.directory.clone();
         let backups = backups.map_or_else(|| SnapshotFolder::beside(&paths.database), SnapshotFolder::at);
@@ -129,8 +133,8 @@ impl Registry {
                 buffers: Buffers::default(),
                 sessions: Sessions::new(open_uploads as u64),
                 volume,
-                read_only: ReadOnly::new(settings.read_only),
-                policy: InForce::new(settings.builtins.clone(), rules),
+                read_only: ReadOnly::new(settings.read_only, closed),
+                policy: InForce::new(settings.builtins.clone(), rules, closed),
                 api_tokens: ApiTokens::new(metadata.api_tokens()?),
                 ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),
                 gap: Arc::default(),
