@@ -93,3 +93,9 @@ pub trait Watch: Send + Sync {
         let _ = bytes;
     }
 }
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unwatched;
+
+impl Watch for Unwatched {}

@@ -12,7 +12,7 @@ use mcr_verifier::{Look, Problem, Source, StoredBlob, StoredManifest};
 
 use crate::level::Level;
 use crate::pace::Pace;
-use crate::watch::Watch;
+use crate::watch::{Unwatched, Watch};
 
 /// Longest look at a manifest, a HEAD or a last byte, with every retry and every wait that was asked for.
 const LOOK_LIMIT: Duration = Duration::from_secs(180);
@@ -60,6 +60,43 @@ impl<'a> Wire<'a> {
         watch: &'a dyn Watch,
     ) -> Self {
         Self { client, repository, level, pace, watch, gone: AtomicBool::new(false), expected: Mutex::default() }
+    }
+
+    /// A repository that is looked at by itself, with `jobs` requests at once and nobody who watches.
+    #[must_use]
+    pub fn alone(client: &'a Client, repository: &'a RepositoryName, level: Level, jobs: usize) -> Self {
+        Self::new(client, repository, level, Pace::new(jobs), &Unwatched)
+    }
+
+    /// Where a tag leads: the digest of the bytes that are served for it, in the algorithm the registry names.
+    ///
+    /// # Errors
+    /// [`Gone`] where the registry as a whole does not answer.
+    pub async fn digest_of(&self, reference: &Reference) -> Result<Look<Digest>, Gone> {
+        Ok(match self.fetch(reference).await? {
+            Fetched::Found { manifest, digest_header } => {
+                let said = digest_header.and_then(|said| Digest::parse(&said).ok());
+                let right = said.filter(|said| Digest::of(said.algorithm(), &manifest.bytes) == *said);
+                Look::Whole(right.unwrap_or_else(|| Digest::sha256(&manifest.bytes)))
+            }
+            Fetched::Broken(problem) => Look::Broken(problem),
+        })
+    }
+
+    /// What the end of a blob's transfer says of it.
+    ///
+    /// # Errors
+    /// [`Gone`] where the registry as a whole does not answer.
+    pub async fn judge_transfer(
+        &self,
+        answer: Result<BlobAnswer<Whole>, Error>,
+        size: u64,
+    ) -> Result<Look<StoredBlob>, Gone> {
+        Ok(match self.settle(Ok(answer), FindingKind::BlobUnservable).await? {
+            Ok(BlobAnswer::Found(whole)) => judge_whole(whole, size),
+            Ok(BlobAnswer::Missing { status, detail }) => Look::Broken(missing(status, detail)),
+            Err(problem) => Look::Broken(problem),
+        })
     }
 
     /// Tells the watcher how much a manifest's blobs will be to download.

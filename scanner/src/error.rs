@@ -30,6 +30,17 @@ pub enum ScanError {
         /// Those that there are.
         found: String,
     },
+    /// Images cannot be taken out of this layout.
+    #[error(
+        "{}: images are taken out of trees of layout distribution, this is {layout}; start its registry and name its URL instead",
+        path.display()
+    )]
+    NothingToTake {
+        /// The path.
+        path: PathBuf,
+        /// Its layout.
+        layout: &'static str,
+    },
     /// Repairs were asked for where there are none.
     #[error("{}: --repair is for layout distribution only, this is {layout}", path.display())]
     NothingToRepair {
@@ -44,6 +55,6 @@ impl ScanError {
     /// Whether the command line is to blame, and not the tree.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::NoSuchName { .. } | Self::NothingToRepair { .. })
+        matches!(self, Self::NoSuchName { .. } | Self::NothingToTake { .. } | Self::NothingToRepair { .. })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcr_access::{Permit, Pull};
-use mcr_metadata::Lookup;
+use mcr_metadata::{Lookup, ManifestRow};
 use mcr_oci::{Descriptor, Reference, RepositoryName};
 use mcr_verifier::{Absence, Options, Report, Root, walk};
 
@@ -47,6 +47,12 @@ impl Registry {
             }
         }
         Ok(Examined { report, took: began.elapsed() })
+    }
+
+    /// Whether nothing is wrong with a manifest that is stored, nor with anything that it names.
+    pub(crate) async fn is_whole(&self, repository: &RepositoryName, row: &ManifestRow) -> Result<bool, Error> {
+        let root = Descriptor::new(row.media_type.clone(), row.digest.clone(), row.size);
+        Ok(self.walk_stored(repository, root).await?.is_sound())
     }
 
     async fn walk_stored(&self, repository: &RepositoryName, root: Descriptor) -> Result<Report, Error> {

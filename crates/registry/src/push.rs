@@ -128,7 +128,8 @@ impl Registry {
         Err(Error::unavailable("content of this manifest keeps changing while it is being committed; try again"))
     }
 
-    async fn walk_pushed(
+    /// Walks what a manifest names, as its repository has it now.
+    pub(crate) async fn walk_pushed(
         &self,
         repository: &RepositoryName,
         digest: &Digest,

@@ -39,6 +39,8 @@ pub enum Means {
 pub enum Brought {
     /// It was there, sound.
     Already,
+    /// It was asked for before in this run, and is there.
+    Known,
     /// It is there now, hashed: so many bytes.
     Now(Means, u64),
     /// Its bytes at the origin are broken.

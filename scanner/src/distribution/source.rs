@@ -58,7 +58,7 @@ pub(crate) struct Repository<'a> {
 
 impl Repository<'_> {
     /// What the link of `digest` says now.
-    fn link(&self, links: &Links, digest: &Digest) -> Link {
+    pub(crate) fn link(&self, links: &Links, digest: &Digest) -> Link {
         let directory = match links.directory(digest.algorithm()) {
             Answer::There(directory) => directory,
             Answer::Absent | Answer::Odd(_) => return Link::Absent,
@@ -89,7 +89,8 @@ impl Repository<'_> {
         }
     }
 
-    fn look_manifest(&self, digest: &Digest) -> Look<StoredManifest> {
+    /// What the registry would serve as this manifest.
+    pub(crate) fn look_manifest(&self, digest: &Digest) -> Look<StoredManifest> {
         let (table, key) = Key::of(digest);
         if self.marks
             && let Some(known) = self.revisions.tables.get(table)
@@ -126,7 +127,8 @@ impl Repository<'_> {
         }
     }
 
-    fn look_blob(&self, digest: &Digest) -> Look<StoredBlob> {
+    /// What the registry would serve as this blob.
+    pub(crate) fn look_blob(&self, digest: &Digest) -> Look<StoredBlob> {
         if let Some(computed) = self.shared.corrupt.get(digest) {
             self.shared.store.name(digest);
             let detail = format!("its bytes hash to {computed}");
@@ -203,6 +205,6 @@ fn unreachable_link(why: &str) -> Problem {
     Problem::new(FindingKind::Unreachable, format!("its link cannot be looked at: {why}"))
 }
 
-fn unreachable_bytes(why: &str) -> Problem {
+pub(crate) fn unreachable_bytes(why: &str) -> Problem {
     Problem::new(FindingKind::Unreachable, format!("its bytes cannot be looked at: {why}"))
 }

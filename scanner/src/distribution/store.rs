@@ -113,6 +113,12 @@ impl Store {
         Self { shards, directories, temporary: found.temporary, unreachable: found.unreachable }
     }
 
+    /// The store below `v2` without a list of it: whoever asks for a blob looks on the disk.
+    pub(crate) fn unlisted(tree: &Tree, v2: &Directory) -> Self {
+        let directories = ALGORITHMS.map(|algorithm| tree.directory(v2, format!("blobs/{algorithm}").as_bytes()));
+        Self { shards: Default::default(), directories, temporary: 0, unreachable: Vec::new() }
+    }
+
     /// The size of a blob that was there when the store was listed.
     pub(crate) fn size(&self, table: usize, key: Key) -> Option<u64> {
         let shard = self.shard(table, key)?;

@@ -1,5 +1,7 @@
 //! Tests of bytes that are found: whatever way they come, only what hashes right becomes a blob.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and look at files themselves")]
+
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
