@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "mcr/v1/admin.proto",
     "mcr/v1/audit.proto",
     "mcr/v1/common.proto",
     "mcr/v1/integrity.proto",
+    "mcr/v1/plans.proto",
     "mcr/v1/policy.proto",
     "mcr/v1/registry.proto",
 ];

@@ -103,6 +103,11 @@ impl Api {
         self.client.host()
     }
 
+    /// Forgets how long it has waited so far, for a command whose time is not that of its questions.
+    pub(crate) fn take_heart(&self) {
+        self.spent.set(Duration::ZERO);
+    }
+
     /// A GET.
     ///
     /// # Errors

@@ -10,7 +10,10 @@ use clap_complete::Shell;
 use crate::failure::Outcome;
 use crate::global::{Global, LogFormat};
 use crate::print::tell;
-use crate::{audit, integrity, login, policy, print, probe, read_only, repo, scan, status, tag, token, verify};
+use crate::{
+    audit, gc, integrity, login, plan, policy, print, probe, read_only, repo, retention, save, scan, snapshot, status, tag,
+    token, verify,
+};
 
 /// Look after a registry from the command line.
 #[derive(Debug, Parser)]
@@ -48,16 +51,19 @@ enum Command {
     /// Look at storage trees on disk, offline: what a registry over them would refuse
     #[command(after_help = scan::EXAMPLES)]
     Scan(Box<scan::Scan>),
+    /// Write images of any registry into a tar that docker, podman, containerd and skopeo load
+    #[command(after_help = save::EXAMPLES)]
+    Save(save::Save),
     /// Log in to a registry, for this and every other container tool
     #[command(after_help = login::LOGIN)]
     Login(login::Where),
     /// Remove a login
     #[command(after_help = login::LOGOUT)]
     Logout(login::Where),
-    /// Repositories: list, show, delete
+    /// Repositories: list, show, delete, restore
     #[command(subcommand, after_help = repo::EXAMPLES)]
     Repo(repo::Repo),
-    /// Tags: list, where they pointed, delete
+    /// Tags: list, where they pointed, delete, restore
     #[command(subcommand, after_help = tag::EXAMPLES)]
     Tag(tag::Tag),
     /// The rules of who may do what, and which of them decides
@@ -69,6 +75,18 @@ enum Command {
     /// The audit log: list, tail, export, verify
     #[command(subcommand, after_help = audit::EXAMPLES)]
     Audit(audit::Audit),
+    /// Remove what nothing refers to and whose time is past; how that stands
+    #[command(after_help = gc::EXAMPLES)]
+    Gc(gc::Gc),
+    /// Delete the tags that no retention rule keeps
+    #[command(subcommand, after_help = retention::EXAMPLES)]
+    Retention(retention::Retention),
+    /// What runs of gc and retention would take or took: list, show, confirm, discard
+    #[command(subcommand, after_help = plan::EXAMPLES)]
+    Plan(plan::Plan),
+    /// Take a snapshot of the registry's database, or list those there are
+    #[command(after_help = snapshot::EXAMPLES)]
+    Snapshot(snapshot::Snapshot),
     /// Refuse writes, or take them again
     #[command(subcommand, after_help = read_only::EXAMPLES)]
     ReadOnly(read_only::ReadOnly),
@@ -104,6 +122,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Verify(command) => print::answer(global, &verify::run(global, command)),
         Command::Probe(command) => print::answer(global, &probe::run(global, command)),
         Command::Scan(command) => print::answer(global, &scan::run(global, command)),
+        Command::Save(command) => print::answer(global, &save::run(global, command)),
         Command::Login(command) => print::answer(global, &login::login(global, command)),
         Command::Logout(command) => print::answer(global, &login::logout(global, command)),
         Command::Repo(command) => print::answer(global, &repo::run(global, command)),
@@ -111,6 +130,10 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Policy(command) => print::answer(global, &policy::run(global, command)),
         Command::Token(command) => print::answer(global, &token::run(global, command)),
         Command::Audit(command) => print::answer(global, &audit::run(global, command)),
+        Command::Gc(command) => print::answer(global, &gc::run(global, command)),
+        Command::Retention(command) => print::answer(global, &retention::run(global, command)),
+        Command::Plan(command) => print::answer(global, &plan::run(global, command, None)),
+        Command::Snapshot(command) => print::answer(global, &snapshot::run(global, command)),
         Command::ReadOnly(command) => print::answer(global, &read_only::run(global, command)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -75,6 +75,29 @@ pub(crate) fn tagged(global: &Global, text: &str) -> Result<Tagged, Failure> {
     Ok(Tagged { base: target.base, name: target.repository, tag })
 }
 
+/// A tag or a manifest of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Referenced {
+    /// The repository.
+    pub(crate) repository: Repository,
+    /// The tag or digest.
+    pub(crate) reference: Reference,
+}
+
+/// Reads `[HOST/]REPO:TAG` or `[HOST/]REPO@DIGEST`; which of them must be said.
+///
+/// # Errors
+/// [`Failure::Usage`] that says what was expected.
+pub(crate) fn referenced(global: &Global, text: &str) -> Result<Referenced, Failure> {
+    if !has_reference(text) {
+        let expected = "expected [HOST/]REPO:TAG or [HOST/]REPO@DIGEST";
+        return Err(Failure::Usage(format!("{text:?} names neither tag nor digest; {expected}")));
+    }
+    let target = target(text, global.said_base()?.as_ref(), global.plain_http)?;
+    let repository = Repository { base: target.base, name: target.repository };
+    Ok(Referenced { repository, reference: target.reference })
+}
+
 /// Whether a tag or a digest stands behind the name. A colon in front of a slash is that of a port.
 fn has_reference(text: &str) -> bool {
     text.contains('@') || text.rsplit('/').next().is_some_and(|last| last.contains(':'))

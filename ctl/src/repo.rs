@@ -1,4 +1,4 @@
-//! `mcrctl repo`: repositories listed, shown, deleted; never how they are stored.
+//! `mcrctl repo`: repositories listed, shown, deleted, restored; never how they are stored.
 
 use clap::{Args, Subcommand};
 use mcr_client::{About, Call};
@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::place;
 use crate::print::Answer;
+use crate::restore;
 use crate::shape::{bytes, cell, count, entries, time};
 use crate::table::table;
 
@@ -34,6 +35,11 @@ const DELETE: &str = "Examples:
   mcrctl repo delete registry.example/old/thing
   mcrctl repo delete --addr registry.example old/thing --yes";
 
+const RESTORE: &str = "Examples:
+  mcrctl repo restore registry.example/old/thing
+
+Exit codes: 0 all of it came back, 1 not all, or there is nothing, 2 wrong usage, 3 could not be determined";
+
 /// The commands below `repo`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repo {
@@ -46,6 +52,9 @@ pub(crate) enum Repo {
     /// Delete a repository with all its tags
     #[command(after_help = DELETE)]
     Delete(Delete),
+    /// Bring back a repository that was deleted, while it can be
+    #[command(after_help = RESTORE)]
+    Restore(restore::Repo),
 }
 
 /// The options of `repo list`.
@@ -92,6 +101,7 @@ pub(crate) fn run(global: &Global, command: &Repo) -> Result<Answer, Failure> {
         Repo::List(command) => list(global, command),
         Repo::Show(command) => show(global, command),
         Repo::Delete(command) => delete(global, command),
+        Repo::Restore(command) => restore::repo(global, command),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::place;
 use crate::print::{Answer, printable};
+use crate::restore;
 use crate::shape::{cell, entries, time};
 use crate::table::table;
 
@@ -31,6 +32,14 @@ const DELETE: &str = "Examples:
   mcrctl tag delete registry.example/infra/ci:old
   mcrctl tag delete --addr registry.example infra/ci:old --yes";
 
+const RESTORE: &str = "Examples:
+  mcrctl tag restore registry.example/infra/ci:latest
+  mcrctl tag restore registry.example/infra/ci:latest --to sha256:98f7…
+  mcrctl tag restore --addr registry.example --run 1f0c… --dry-run
+  mcrctl tag restore --addr registry.example --since 2h --by ci
+
+Exit codes: 0 all of it came back, 1 not all, or there is nothing, 2 wrong usage, 3 could not be determined";
+
 /// The commands below `tag`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tag {
@@ -43,6 +52,9 @@ pub(crate) enum Tag {
     /// Delete a tag; what it points at stays
     #[command(after_help = DELETE)]
     Delete(Delete),
+    /// Point a tag at where it pointed before, or undo a whole run, while it can be
+    #[command(after_help = RESTORE)]
+    Restore(restore::Tag),
 }
 
 /// The options of `tag list`.
@@ -89,6 +101,7 @@ pub(crate) fn run(global: &Global, command: &Tag) -> Result<Answer, Failure> {
         Tag::List(command) => list(global, command),
         Tag::History(command) => history(global, command),
         Tag::Delete(command) => delete(global, command),
+        Tag::Restore(command) => restore::tag(global, command),
     }
 }
 

@@ -7,15 +7,21 @@
 pub mod audit;
 pub mod caller;
 pub mod error;
+pub mod gc;
 pub mod health;
 pub mod integrity;
 pub mod page;
+pub mod plans;
 pub mod policy;
 pub mod read_only;
 pub mod repositories;
+pub mod retention;
+mod sentence;
 pub mod session;
+pub mod snapshots;
 pub mod time;
 pub mod tokens;
+pub mod undo;
 pub mod verify;
 pub mod words;
 
@@ -24,7 +30,7 @@ pub use error::ApiError;
 pub use page::Page;
 pub use time::Time;
 
-use mcr_oci::{Reference, RepositoryName, Tag};
+use mcr_oci::{Digest, Reference, RepositoryName, Tag};
 
 /// Characters of a value that a message repeats.
 const SHOWN: usize = 80;
@@ -53,6 +59,14 @@ pub fn repository_name(caller: &Caller, text: &str) -> Result<RepositoryName, Ap
 /// It is none.
 pub fn tag_name(caller: &Caller, text: &str) -> Result<Tag, ApiError> {
     Tag::parse(text).map_err(|error| not_one(caller, &error))
+}
+
+/// A digest, likewise.
+///
+/// # Errors
+/// It is none.
+pub fn digest(caller: &Caller, text: &str) -> Result<Digest, ApiError> {
+    Digest::parse(text).map_err(|error| not_one(caller, &error))
 }
 
 /// A tag or a digest, likewise.

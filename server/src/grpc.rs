@@ -10,6 +10,7 @@ mod body;
 mod call;
 mod convert;
 mod integrity;
+mod keeping;
 mod listen;
 pub mod method;
 mod policy;

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod probe;
 pub mod process;
 pub mod ready;
+pub mod schedule;
 pub mod serve;
 pub mod startup;
 pub mod tls;

@@ -13,6 +13,7 @@ use crate::http::body::OutBody;
 use crate::http::edge::Edge;
 
 mod access;
+mod keeping;
 
 /// Bounds of the latency histogram, in seconds.
 const BOUNDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
@@ -86,6 +87,7 @@ impl Metrics {
         let mut families = self.registry.gather();
         families.extend(edge.probe.gather());
         families.extend(registry_families(&edge.registry).await);
+        families.extend(keeping::families(&edge.registry));
         families.extend(access::families(edge));
         families.extend(process_families());
         let mut text = Vec::new();
@@ -189,6 +191,17 @@ fn process_families() -> Vec<MetricFamily> {
 
 fn single(name: &str, help: &str, kind: MetricType, value: u64) -> MetricFamily {
     family(name, help, kind, &[(None, value)])
+}
+
+/// A gauge that is no whole number.
+fn float(name: &str, help: &str, value: f64) -> MetricFamily {
+    let mut family = family(name, help, MetricType::GAUGE, &[(None, 0)]);
+    for metric in family.mut_metric() {
+        let mut gauge = prometheus::proto::Gauge::default();
+        gauge.set_value(value);
+        metric.set_gauge(gauge);
+    }
+    family
 }
 
 fn family(name: &str, help: &str, kind: MetricType, values: &[(Option<(&str, &str)>, u64)]) -> MetricFamily {

@@ -22,6 +22,7 @@ use crate::http::listener::{Listening, accept, bind};
 use crate::metrics::Metrics;
 use crate::probe::{Credential, Probe, Runner, Target};
 use crate::ready::Bound;
+use crate::schedule::Schedules;
 use crate::startup::Startup;
 use crate::{files, gate, process, tls};
 
@@ -77,6 +78,7 @@ async fn serve(startup: Startup) -> Result<(), String> {
     let target = Target { address: bound.http, certificate: startup.tls.as_ref().map(|t| Arc::clone(&t.reloader)) };
     // Among what shutdown waits for: a run that is cut off is written down as that.
     accepting.spawn(Runner { probe, registry: registry.clone(), target, credential }.watch(edge.stopping.clone()));
+    edge.schedules.follow(&edge.registry, &edge.stopping, &accepting);
     if let Err(error) = startup.ready.announce(&bound) {
         tracing::warn!(%error, "the ready line could not be printed");
     }
@@ -235,6 +237,7 @@ fn edge(startup: &Startup, registry: Registry, gate: Gate, probe: Arc<Probe>) ->
         registry,
         gate,
         probe,
+        schedules: Schedules::new(&startup.config)?,
         live: Arc::clone(&startup.live),
         clients: Clients::new(),
         proxy_protocol: startup.config.server.proxy_protocol,

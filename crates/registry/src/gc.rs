@@ -54,6 +54,8 @@ pub struct GcStatus {
 /// Figures of the collector since the start, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct GcFigures {
+    /// Whether a run is under way.
+    pub running: bool,
     /// Runs that ended well.
     pub runs: u64,
     /// Runs that were given up.
@@ -154,6 +156,7 @@ impl Registry {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let success = counters.last_success_ms.load(Ordering::Relaxed);
         GcFigures {
+            running: self.parts.runs.is_running(Job::Gc),
             runs: read(&counters.runs),
             failures: read(&counters.failures),
             blobs_removed: read(&counters.blobs),

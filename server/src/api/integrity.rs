@@ -1,9 +1,9 @@
 //! What is known of the registry's integrity: the probe's runs, what is open, every tag; never a judgement of its own.
 
 use mcr_access::Catalog;
-use mcr_metadata::{ProbeRun as Run, TagQuery, TagReport, TagState as State};
+use mcr_metadata::{ProbeRun as Run, ScrubPass as Pass, TagQuery, TagReport, TagState as State};
 use mcr_oci::Finding as Found;
-use mcr_registry::IntegrityReport;
+use mcr_registry::{IntegrityReport, ScrubState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -36,15 +36,62 @@ pub struct Integrity {
     pub sound: Option<bool>,
     /// The probe in the server.
     pub probe: Probe,
-    /// The last scrub; null while there is none.
-    #[schema(value_type = Option<Object>)]
-    pub scrub: Option<()>,
+    /// The background pass that hashes everything again.
+    pub scrub: Scrub,
     /// What is open, in repositories that the caller may pull from.
     pub findings: Vec<Finding>,
     /// Tags that the caller may pull.
     pub tags: Vec<TagState>,
     /// Where the next page of tags begins; null on the last one.
     pub next: Option<String>,
+}
+
+/// The background pass that hashes everything again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Scrub {
+    /// `off`, `idle` (everything is fresh), `running` or `waiting` (the blob volume is away).
+    pub activity: String,
+    /// When the blob or manifest that was not looked at for longest was last hashed; null where there is none.
+    pub oldest_verified: Option<Time>,
+    /// Bytes a second, at most.
+    pub rate: u64,
+    /// Seconds within which everything is to be read once; 0: it is off.
+    pub full_pass_seconds: u64,
+    /// The pass under way.
+    pub pass: Option<ScrubPass>,
+    /// The last that ended.
+    pub last_pass: Option<ScrubPass>,
+    /// The last passes, newest first.
+    pub history: Vec<ScrubPass>,
+    /// Blobs that a pass reads.
+    pub blobs: u64,
+    /// Manifests that a pass reads.
+    pub manifests: u64,
+    /// Bytes that a pass reads.
+    pub bytes: u64,
+    /// Blobs whose bytes are damaged and set aside, or gone.
+    pub quarantined: u64,
+    /// Why the pace does not allow a pass within `full_pass`; null while it does.
+    pub behind: Option<String>,
+}
+
+/// One pass over everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ScrubPass {
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended; null while it runs, also over a restart.
+    pub ended_at: Option<Time>,
+    /// Blobs hashed.
+    pub blobs: u64,
+    /// Manifests hashed.
+    pub manifests: u64,
+    /// Bytes hashed.
+    pub bytes: u64,
+    /// What it found.
+    pub findings: u64,
+    /// What the disk did not let it read; it is tried again.
+    pub unreadable: u64,
 }
 
 /// The probe and its runs.
@@ -194,8 +241,10 @@ pub struct TagState {
 pub async fn integrity(caller: &Caller, selection: &Selection) -> Result<Integrity, ApiError> {
     let permit = caller.permit_global::<Catalog>()?;
     let query = query(selection)?;
-    let report = caller.edge.registry.integrity_report(&permit, HISTORY, query).await?;
-    Ok(document(caller, &report, selection.repository.as_deref().filter(|name| !name.is_empty())))
+    let registry = &caller.edge.registry;
+    let report = registry.integrity_report(&permit, HISTORY, query).await?;
+    let scrub = scrub(registry.scrub_state(HISTORY).await?);
+    Ok(document(caller, &report, scrub, selection.repository.as_deref().filter(|name| !name.is_empty())))
 }
 
 fn query(selection: &Selection) -> Result<TagQuery, ApiError> {
@@ -216,7 +265,7 @@ fn query(selection: &Selection) -> Result<TagQuery, ApiError> {
     Ok(TagQuery { repository: given(&selection.repository), state, last, limit })
 }
 
-fn document(caller: &Caller, report: &IntegrityReport, wanted: Option<&str>) -> Integrity {
+fn document(caller: &Caller, report: &IntegrityReport, scrub: Scrub, wanted: Option<&str>) -> Integrity {
     let probe = &caller.edge.probe;
     let now_ms = probe.now_ms();
     // What a probe that was switched off saw once is history, not the state of things.
@@ -241,7 +290,7 @@ fn document(caller: &Caller, report: &IntegrityReport, wanted: Option<&str>) -> 
             last_attempt: report.state.history.first().map(|run| aged(run, now_ms)),
             history: report.state.history.iter().map(run).collect(),
         },
-        scrub: None,
+        scrub,
         findings,
         tags: report.tags.tags.iter().filter(|tag| may_see(&tag.repository)).map(tag_state).collect(),
         next: report
@@ -277,6 +326,35 @@ fn run(run: &Run) -> ProbeRun {
         broken_tags: run.broken_tags,
         undetermined: run.undetermined,
         age_seconds: None,
+    }
+}
+
+fn scrub(of: ScrubState) -> Scrub {
+    Scrub {
+        activity: of.activity.as_str().to_owned(),
+        oldest_verified: of.oldest_verified_ms.map(Time),
+        rate: of.rate,
+        full_pass_seconds: of.full_pass.as_secs(),
+        pass: of.pass.as_ref().map(pass),
+        last_pass: of.last_pass.as_ref().map(pass),
+        history: of.history.iter().map(pass).collect(),
+        blobs: of.blobs_total,
+        manifests: of.manifests_total,
+        bytes: of.bytes_total,
+        quarantined: of.unsound,
+        behind: of.behind,
+    }
+}
+
+fn pass(of: &Pass) -> ScrubPass {
+    ScrubPass {
+        started_at: Time(of.started_at_ms),
+        ended_at: of.ended_at_ms.map(Time),
+        blobs: of.blobs,
+        manifests: of.manifests,
+        bytes: of.bytes,
+        findings: of.findings,
+        unreadable: of.unreadable,
     }
 }
 

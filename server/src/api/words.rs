@@ -93,3 +93,61 @@ pub enum ExportFormat {
     /// RFC 4180, with a head.
     Csv,
 }
+
+/// What kind of run a plan is of.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanJob {
+    /// Garbage collection.
+    Gc,
+    /// Retention.
+    Retention,
+}
+
+/// How far a plan is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanState {
+    /// Its steps are being written.
+    Planning,
+    /// It takes so much, or is of a rule so new, that somebody must confirm it.
+    NeedsConfirmation,
+    /// It is being applied.
+    Running,
+    /// It was applied, or was only to be looked at.
+    Done,
+    /// It was given up.
+    Failed,
+    /// It was never applied.
+    Discarded,
+}
+
+/// What a step of a plan does.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StepAction {
+    /// Deletes a tag.
+    Tag,
+    /// Deletes a manifest, so that it can be restored.
+    Bury,
+    /// Removes a manifest for good.
+    Manifest,
+    /// Removes a repository's link to a blob.
+    Link,
+    /// Removes a blob.
+    Blob,
+    /// Removes a file that has no row.
+    File,
+}
+
+/// What became of a step.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StepState {
+    /// Nothing yet.
+    Planned,
+    /// It was done.
+    Done,
+    /// It was looked at again and not done.
+    Skipped,
+}

@@ -5,10 +5,12 @@ use mcr_rpc::v1::admin_service_server::AdminService;
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, at, page, time};
-use super::{Services, taken};
+use super::{Services, keeping, taken};
 use crate::api::health::health;
+use crate::api::plans::{self, Selection};
 use crate::api::read_only::{self, SetReadOnly};
 use crate::api::session::{self, LoginRequest};
+use crate::api::snapshots;
 use crate::api::tokens::{self, NewToken};
 
 #[tonic::async_trait]
@@ -94,5 +96,55 @@ impl AdminService for Services {
         let (caller, asked) = taken(request)?;
         tokens::revoke(&caller, &asked.id).await?;
         Ok(Response::new(v1::RevokeTokenResponse {}))
+    }
+
+    async fn snapshot(&self, request: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotResponse>, Status> {
+        let (caller, _) = taken(request)?;
+        let snapshot = Some(keeping::snapshot(snapshots::take(&caller).await?));
+        Ok(Response::new(v1::SnapshotResponse { snapshot }))
+    }
+
+    async fn list_snapshots(
+        &self,
+        request: Request<v1::ListSnapshotsRequest>,
+    ) -> Result<Response<v1::ListSnapshotsResponse>, Status> {
+        let (caller, _) = taken(request)?;
+        let snapshots = snapshots::list(&caller).await?.snapshots.into_iter().map(keeping::snapshot).collect();
+        Ok(Response::new(v1::ListSnapshotsResponse { snapshots }))
+    }
+
+    async fn list_plans(
+        &self,
+        request: Request<v1::ListPlansRequest>,
+    ) -> Result<Response<v1::ListPlansResponse>, Status> {
+        let (caller, asked) = taken(request)?;
+        let selection = Selection { job: asked.job, state: asked.state };
+        let found = plans::list(&caller, &page(asked.n, asked.last), &selection).await?;
+        let plans = found.plans.into_iter().map(keeping::plan).collect();
+        Ok(Response::new(v1::ListPlansResponse { plans, next: found.next }))
+    }
+
+    async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Result<Response<v1::GetPlanResponse>, Status> {
+        let (caller, asked) = taken(request)?;
+        let found = plans::get(&caller, &asked.id, &page(asked.n, asked.last)).await?;
+        Ok(Response::new(keeping::detail(found)))
+    }
+
+    async fn confirm_plan(
+        &self,
+        request: Request<v1::ConfirmPlanRequest>,
+    ) -> Result<Response<v1::ConfirmPlanResponse>, Status> {
+        let (caller, asked) = taken(request)?;
+        let plan = Some(keeping::plan(plans::confirm(&caller, &asked.id).await?));
+        Ok(Response::new(v1::ConfirmPlanResponse { plan }))
+    }
+
+    async fn discard_plan(
+        &self,
+        request: Request<v1::DiscardPlanRequest>,
+    ) -> Result<Response<v1::DiscardPlanResponse>, Status> {
+        let (caller, asked) = taken(request)?;
+        let plan = Some(keeping::plan(plans::discard(&caller, &asked.id).await?));
+        Ok(Response::new(v1::DiscardPlanResponse { plan }))
     }
 }

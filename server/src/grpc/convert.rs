@@ -5,7 +5,7 @@ use mcr_rpc::{from_timestamp, timestamp};
 use prost_types::Timestamp;
 
 use crate::api::audit::AuditEvent;
-use crate::api::integrity::{Finding, ProbeRun, TagState};
+use crate::api::integrity::{Finding, ProbeRun, Scrub, ScrubPass, TagState};
 use crate::api::policy::PolicyRule;
 use crate::api::repositories::{ManifestSummary, RepositorySummary, TagChange, TagSummary};
 use crate::api::tokens::ApiToken;
@@ -133,6 +133,35 @@ pub(super) fn run(of: ProbeRun) -> v1::ProbeRun {
         broken_tags: of.broken_tags,
         undetermined: of.undetermined,
         age_seconds: of.age_seconds,
+    }
+}
+
+pub(super) fn scrub(of: Scrub) -> v1::Scrub {
+    v1::Scrub {
+        oldest_verified: at_most(of.oldest_verified),
+        rate: of.rate,
+        full_pass_seconds: of.full_pass_seconds,
+        pass: of.pass.as_ref().map(pass),
+        last_pass: of.last_pass.as_ref().map(pass),
+        history: of.history.iter().map(pass).collect(),
+        activity: of.activity,
+        blobs: of.blobs,
+        manifests: of.manifests,
+        bytes: of.bytes,
+        quarantined: of.quarantined,
+        behind: of.behind,
+    }
+}
+
+fn pass(of: &ScrubPass) -> v1::ScrubPass {
+    v1::ScrubPass {
+        started_at: at(of.started_at),
+        ended_at: at_most(of.ended_at),
+        blobs: of.blobs,
+        manifests: of.manifests,
+        bytes: of.bytes,
+        findings: of.findings,
+        unreadable: of.unreadable,
     }
 }
 

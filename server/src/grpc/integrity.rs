@@ -32,6 +32,7 @@ impl IntegrityService for Services {
             findings: found.findings.into_iter().map(convert::open_finding).collect(),
             tags: found.tags.into_iter().map(convert::state).collect(),
             next: found.next,
+            scrub: Some(convert::scrub(found.scrub)),
         }))
     }
 

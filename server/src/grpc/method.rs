@@ -57,8 +57,15 @@ fn need(service: &str, method: &str) -> Need {
         ("AdminService", "Health" | "Login") => Need::Nothing,
         ("PolicyService", _) => Need::ManagePolicy,
         ("AuditService", _)
-        | ("AdminService", "GetReadOnly" | "SetReadOnly")
-        | ("RegistryService", "DeleteRepository") => Need::Administer,
+        | (
+            "AdminService",
+            "GetReadOnly" | "SetReadOnly" | "Snapshot" | "ListSnapshots" | "ListPlans" | "GetPlan" | "ConfirmPlan"
+            | "DiscardPlan",
+        )
+        | (
+            "RegistryService",
+            "DeleteRepository" | "RestoreRepository" | "RestoreRun" | "GarbageCollect" | "GetGCStatus" | "RunRetention",
+        ) => Need::Administer,
         ("AdminService", _) => Need::Account,
         _ => Need::Login,
     }

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn every_method_has_its_need() {
     let all = Method::all();
-    assert_eq!(all.len(), 25, "{all:#?}");
+    assert_eq!(all.len(), 38, "{all:#?}");
     let of = |name: &str| Method::of(&format!("/mcr.v1.{name}"));
     for (name, need) in [
         ("AdminService/Health", Need::Nothing),
@@ -17,6 +17,13 @@ fn every_method_has_its_need() {
         ("PolicyService/Explain", Need::ManagePolicy),
         ("RegistryService/DeleteRepository", Need::Administer),
         ("RegistryService/DeleteTag", Need::Login),
+        ("RegistryService/RestoreTag", Need::Login),
+        ("RegistryService/RestoreManifest", Need::Login),
+        ("RegistryService/RestoreRun", Need::Administer),
+        ("RegistryService/GarbageCollect", Need::Administer),
+        ("RegistryService/GetGCStatus", Need::Administer),
+        ("AdminService/ConfirmPlan", Need::Administer),
+        ("AdminService/ListSnapshots", Need::Administer),
         ("IntegrityService/Verify", Need::Login),
     ] {
         assert_eq!(of(name).need, need, "{name}");

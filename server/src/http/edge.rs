@@ -12,6 +12,7 @@ use super::clients::Clients;
 use crate::config::{Live, ProxyProtocol};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
+use crate::schedule::Schedules;
 use crate::tls::Reloader;
 
 /// The edge of one server.
@@ -35,6 +36,8 @@ pub struct Edge {
     pub metrics: Metrics,
     /// The registry's probe of itself.
     pub probe: Arc<Probe>,
+    /// What the server does by itself, and when.
+    pub schedules: Schedules,
     /// Most silence within a request's head or body.
     pub read_timeout: Duration,
     /// Whether `/metrics` is answered here: it has no listener of its own.

@@ -94,6 +94,10 @@ async fn handle(method: &Method, request: &Request) -> Result<Answer, ApiError> 
         (_, P::Tags(name)) => h::repositories::tags(request, name).await,
         (_, P::Tag(name, tag)) => h::repositories::delete_tag(request, name, tag).await,
         (_, P::TagHistory(name, tag)) => h::repositories::history(request, name, tag).await,
+        (_, P::RestoreRepository(name)) => h::undo::repository(request, name).await,
+        (_, P::RestoreTag(name, tag)) => h::undo::tag(request, name, tag).await,
+        (_, P::RestoreManifest(name, digest)) => h::undo::manifest(request, name, digest).await,
+        (_, P::Restore) => h::undo::run(request).await,
         ("POST", P::Rules) => h::policy::create(request).await,
         (_, P::Rules) => h::policy::list(request),
         ("PATCH", P::Rule(id)) => h::policy::update(request, id).await,
@@ -108,10 +112,22 @@ async fn handle(method: &Method, request: &Request) -> Result<Answer, ApiError> 
         (_, P::Token(id)) => h::tokens::revoke(request, id).await,
         ("PUT", P::ReadOnly) => h::admin::set_read_only(request).await,
         (_, P::ReadOnly) => h::admin::read_only(request),
+        ("POST", P::Gc) => h::plans::collect(request).await,
+        (_, P::GcStatus) => h::plans::status(request).await,
+        ("POST", P::Retention) => h::plans::retain(request).await,
+        (_, P::Plans) => h::plans::list(request).await,
+        ("DELETE", P::Plan(id)) => h::plans::delete(request, id).await,
+        (_, P::Plan(id)) => h::plans::get(request, id).await,
+        ("POST", P::ConfirmPlan(id)) => h::plans::confirm(request, id).await,
+        ("POST", P::DiscardPlan(id)) => h::plans::discard(request, id).await,
+        ("POST", P::Snapshot) => h::snapshots::take(request).await,
+        (_, P::Snapshot) => h::snapshots::list(request).await,
         (_, P::Integrity) => h::integrity::report(request).await,
         (_, P::Verify) => h::integrity::verify(request).await,
         (_, P::OpenApi) => Ok(openapi::document()),
-        (_, P::Login | P::Logout) => Ok(answers::bad_method(&request.path)),
+        (_, P::Login | P::Logout | P::Gc | P::Retention | P::ConfirmPlan(_) | P::DiscardPlan(_)) => {
+            Ok(answers::bad_method(&request.path))
+        }
     }
 }
 

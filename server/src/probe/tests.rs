@@ -140,6 +140,7 @@ async fn listen(registry: &Registry, gate: Gate) -> (std::net::SocketAddr, Arc<E
         certificate: None,
         metrics: crate::metrics::Metrics::new().unwrap(),
         probe: Arc::new(configured(Some("0 0 1 1 *"))),
+        schedules: crate::schedule::Schedules::new(&dev_configuration().config).unwrap(),
         read_timeout: Duration::from_secs(5),
         metrics_here: true,
         tasks: TaskTracker::new(),

@@ -76,6 +76,9 @@ pub(super) fn bad_method(path: &AdminPath) -> Answer {
                 "; a repository of this name is at /v1/repositories/{repository}/tags/{tag}/, with a slash at its end"
             )
         }
+        AdminPath::RestoreRepository(repository) => {
+            format!("; a repository of this name is at /v1/repositories/{repository}/restore/, with a slash at its end")
+        }
         _ => String::new(),
     };
     let text = format!("this method is not known here, but {known}{hint}");

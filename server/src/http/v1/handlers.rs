@@ -3,10 +3,13 @@
 pub(super) mod admin;
 pub(super) mod audit;
 pub(super) mod integrity;
+pub(super) mod plans;
 pub(super) mod policy;
 pub(super) mod repositories;
 pub(super) mod session;
+pub(super) mod snapshots;
 pub(super) mod tokens;
+pub(super) mod undo;
 
 /// The body of every error.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]

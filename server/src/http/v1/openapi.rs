@@ -31,11 +31,15 @@ use crate::http::respond::{Answer, full};
         h::policy::list, h::policy::create, h::policy::get, h::policy::update, h::policy::delete, h::policy::explain,
         h::audit::list, h::audit::export, h::audit::verify,
         h::tokens::list, h::tokens::create, h::tokens::revoke,
+        h::undo::tag, h::undo::manifest, h::undo::repository, h::undo::run,
+        h::plans::collect, h::plans::status, h::plans::retain,
+        h::plans::list, h::plans::get, h::plans::confirm, h::plans::discard, h::plans::delete,
+        h::snapshots::take, h::snapshots::list,
         h::integrity::report, h::integrity::verify,
         itself,
     ),
     // Those that only parameters name are not found by themselves.
-    components(schemas(h::ErrorBody, words::ExportFormat, words::Order, words::State)),
+    components(schemas(h::ErrorBody, words::ExportFormat, words::Order, words::PlanJob, words::PlanState, words::State)),
     security(("bearer" = []), ("basic" = [])),
     modifiers(&Shared),
 )]

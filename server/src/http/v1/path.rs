@@ -2,11 +2,11 @@
 //!
 //! Repository names have slashes, so paths are read from the right, as below `/v2/`: `…/tags/TAG/history` is a tag's
 //! history, `…/tags` the list, `…/tags/TAG` a tag. A name that ends so itself (`a/tags/b`) is given with a slash at
-//! its end: `/v1/repositories/a/tags/b/` is that repository and never the tag `b` of `a`. A slash at the end is right
-//! for every name. Where the last word is `tags` or `history` and a path could be a tag or something about one, DELETE
+//! its end: `/v1/repositories/a/tags/b/` is that repository and never the tag `b` of `a`. So it is with `…/restore`. A
+//! slash at the end is right for every name. Where the last word is `tags` or `history` and a path could be a tag or something about one, DELETE
 //! means the tag: there is nothing else there that can be deleted. An escaped slash is a slash.
 
-use mcr_oci::{RepositoryName, Tag};
+use mcr_oci::{Digest, RepositoryName, Tag};
 
 use crate::http::endpoint::BadPath;
 
@@ -29,6 +29,30 @@ pub enum AdminPath {
     Tag(RepositoryName, Tag),
     /// `/v1/repositories/<name>/tags/<tag>/history`
     TagHistory(RepositoryName, Tag),
+    /// `/v1/repositories/<name>/restore`
+    RestoreRepository(RepositoryName),
+    /// `/v1/repositories/<name>/tags/<tag>/restore`
+    RestoreTag(RepositoryName, Tag),
+    /// `/v1/repositories/<name>/manifests/<digest>/restore`
+    RestoreManifest(RepositoryName, Digest),
+    /// `/v1/restore`
+    Restore,
+    /// `/v1/gc`
+    Gc,
+    /// `/v1/gc/status`
+    GcStatus,
+    /// `/v1/retention/run`
+    Retention,
+    /// `/v1/plans`
+    Plans,
+    /// `/v1/plans/<id>`
+    Plan(String),
+    /// `/v1/plans/<id>/confirm`
+    ConfirmPlan(String),
+    /// `/v1/plans/<id>/discard`
+    DiscardPlan(String),
+    /// `/v1/snapshot`
+    Snapshot,
     /// `/v1/policy/rules`
     Rules,
     /// `/v1/policy/rules/<id>`
@@ -70,6 +94,12 @@ impl AdminPath {
             "auth/logout" => Self::Logout,
             "auth/whoami" => Self::WhoAmI,
             "repositories" => Self::Repositories,
+            "restore" => Self::Restore,
+            "gc" => Self::Gc,
+            "gc/status" => Self::GcStatus,
+            "retention/run" => Self::Retention,
+            "plans" => Self::Plans,
+            "snapshot" => Self::Snapshot,
             "policy/rules" => Self::Rules,
             "policy/explain" => Self::Explain,
             "audit" => Self::Audit,
@@ -95,6 +125,14 @@ impl AdminPath {
         if let Some(rest) = rest.strip_prefix("tokens/") {
             return id(rest).map(Self::Token).ok_or(BadPath::NoSuchPath);
         }
+        if let Some(rest) = rest.strip_prefix("plans/") {
+            let (plan, make): (&str, fn(String) -> Self) = match rest.rsplit_once('/') {
+                Some((plan, "confirm")) => (plan, Self::ConfirmPlan),
+                Some((plan, "discard")) => (plan, Self::DiscardPlan),
+                _ => (rest, Self::Plan),
+            };
+            return id(plan).map(make).ok_or(BadPath::NoSuchPath);
+        }
         Err(BadPath::NoSuchPath)
     }
 
@@ -105,6 +143,13 @@ impl AdminPath {
             Self::Login | Self::Logout | Self::WhoAmI => "v1_auth",
             Self::Repositories => "v1_repositories",
             Self::Repository(_) => "v1_repository",
+            Self::RestoreRepository(_) | Self::RestoreTag(..) | Self::RestoreManifest(..) | Self::Restore => {
+                "v1_restore"
+            }
+            Self::Gc | Self::GcStatus => "v1_gc",
+            Self::Retention => "v1_retention",
+            Self::Plans | Self::Plan(_) | Self::ConfirmPlan(_) | Self::DiscardPlan(_) => "v1_plans",
+            Self::Snapshot => "v1_snapshot",
             Self::Tags(_) | Self::Tag(..) | Self::TagHistory(..) => "v1_tags",
             Self::Rules | Self::Rule(_) | Self::Explain => "v1_policy",
             Self::Audit | Self::AuditExport | Self::AuditVerify => "v1_audit",
@@ -121,6 +166,8 @@ impl AdminPath {
     pub fn allow(&self) -> &'static str {
         match self {
             Self::Login | Self::Logout | Self::Explain | Self::AuditVerify | Self::Verify => "POST",
+            Self::RestoreRepository(_) | Self::RestoreTag(..) | Self::RestoreManifest(..) | Self::Restore => "POST",
+            Self::Gc | Self::Retention | Self::ConfirmPlan(_) | Self::DiscardPlan(_) => "POST",
             Self::WhoAmI
             | Self::Repositories
             | Self::Tags(_)
@@ -128,10 +175,12 @@ impl AdminPath {
             | Self::Audit
             | Self::AuditExport
             | Self::Integrity
+            | Self::GcStatus
+            | Self::Plans
             | Self::OpenApi => "GET, HEAD",
-            Self::Repository(_) => "GET, HEAD, DELETE",
+            Self::Repository(_) | Self::Plan(_) => "GET, HEAD, DELETE",
             Self::Tag(..) | Self::Token(_) => "DELETE",
-            Self::Rules | Self::Tokens => "GET, HEAD, POST",
+            Self::Rules | Self::Tokens | Self::Snapshot => "GET, HEAD, POST",
             Self::Rule(_) => "GET, HEAD, PATCH, DELETE",
             Self::ReadOnly => "GET, HEAD, PUT",
         }
@@ -157,6 +206,9 @@ fn repository(rest: &str, deletes: bool) -> Result<AdminPath, BadPath> {
     {
         return Ok(AdminPath::TagHistory(repository, tag));
     }
+    if let Some(before) = rest.strip_suffix("/restore") {
+        return restored(before);
+    }
     if let Some(before) = rest.strip_suffix("/tags") {
         return Ok(AdminPath::Tags(name(before)?));
     }
@@ -164,6 +216,18 @@ fn repository(rest: &str, deletes: bool) -> Result<AdminPath, BadPath> {
         Some(found) => Ok(found),
         None => Ok(AdminPath::Repository(name(rest)?)),
     }
+}
+
+/// What `<path>/restore` brings back.
+fn restored(path: &str) -> Result<AdminPath, BadPath> {
+    if let Some((repository, digest)) = path.rsplit_once("/manifests/").filter(|(_, digest)| digest.contains(':')) {
+        let digest = Digest::parse(digest).map_err(|error| BadPath::Digest(error.to_string()))?;
+        return Ok(AdminPath::RestoreManifest(name(repository)?, digest));
+    }
+    Ok(match tag(path)? {
+        Some(AdminPath::Tag(repository, tag)) => AdminPath::RestoreTag(repository, tag),
+        _ => AdminPath::RestoreRepository(name(path)?),
+    })
 }
 
 /// `<name>/tags/<tag>`; none where the last word but one is not `tags`, or no name stands before it.

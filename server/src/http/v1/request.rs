@@ -83,6 +83,11 @@ impl Request {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse(&self.body)
     }
+
+    /// The body as JSON, where everything in it may be left out and so may the body.
+    pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, ApiError> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
 }
 
 /// Reads JSON, and says of what is wrong where it stands.

@@ -11,9 +11,11 @@ fn parsed() -> Value {
     serde_json::from_str(text()).unwrap()
 }
 
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /// A path of the document with something in its braces.
 fn filled(path: &str) -> String {
-    path.replace("{name}", "a/b").replace("{tag}", "v1").replace("{id}", "7")
+    path.replace("{name}", "a/b").replace("{tag}", "v1").replace("{id}", "7").replace("{digest}", DIGEST)
 }
 
 #[test]
@@ -54,9 +56,13 @@ fn every_path_is_documented() {
         AdminPath::Audit | AdminPath::AuditExport | AdminPath::AuditVerify => 3,
         AdminPath::Tokens | AdminPath::Token(_) | AdminPath::ReadOnly => 3,
         AdminPath::Integrity | AdminPath::Verify | AdminPath::OpenApi => 3,
+        AdminPath::RestoreRepository(_) | AdminPath::RestoreTag(..) => 2,
+        AdminPath::RestoreManifest(..) | AdminPath::Restore => 2,
+        AdminPath::Gc | AdminPath::GcStatus | AdminPath::Retention | AdminPath::Snapshot => 4,
+        AdminPath::Plans | AdminPath::Plan(_) | AdminPath::ConfirmPlan(_) | AdminPath::DiscardPlan(_) => 4,
     };
     assert_eq!(each(&AdminPath::Login), 4);
-    assert_eq!(documented.len(), 4 + 4 + 3 + 3 + 3 + 3);
+    assert_eq!(documented.len(), 4 + 4 + 3 + 3 + 3 + 3 + 2 + 2 + 4 + 4);
 }
 
 #[test]
