@@ -298,8 +298,9 @@ impl Runner {
 
     /// How long a pass over everything takes at the pace.
     fn takes(&self, survey: &ScrubSurvey) -> Duration {
-        let rate = self.registry.parts.settings.scrub.rate.max(1);
-        Duration::from_secs(survey.cost.saturating_add(survey.manifest_bytes) / rate)
+        let rate = u128::from(self.registry.parts.settings.scrub.rate.max(1));
+        let millis = u128::from(survey.cost.saturating_add(survey.manifest_bytes)) * 1000 / rate;
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     fn behind(&self, survey: &ScrubSurvey) -> Option<String> {
