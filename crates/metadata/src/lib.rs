@@ -16,7 +16,9 @@ mod catalog;
 mod closed;
 mod closure;
 mod collect;
+mod collect_links;
 mod collect_plan;
+mod collect_requests;
 mod commit;
 mod connection;
 mod damage;
@@ -81,7 +83,7 @@ pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
 pub use audit_list::{AuditPage, AuditQuery, AuditRow};
 pub use bury::{Buried, BuryManifest, BuryOutcome, BuryTag, MAX_BURIED, Skip};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
-pub use collect::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
+pub use collect_requests::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
 pub use collect_plan::{Candidate, CollectSearch, UntaggedManifest, Waiting, Why};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;
@@ -130,7 +132,7 @@ pub use scrub::{
     BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
     ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
 };
-pub use staging::{Restored, Staging};
+pub use staging::{Restored, Staging, audit_head_of};
 pub use undo_rows::{Deletes, LostTag, Tombstone, UndoPage};
 pub use writer::WRITE_QUEUE;
 
