@@ -1,4 +1,4 @@
-//! Pushing as good clients do: look, mount, else send in one piece; manifests by tag or digest; never what belongs
+//! Pushing as good clients do: mount, else send in one piece; manifests by tag or digest; never what belongs
 //! together, and in which order.
 
 use std::convert::Infallible;
@@ -21,8 +21,6 @@ use crate::wire::Ask;
 /// How a blob came to be in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// It was there.
-    Held,
     /// Another repository had it.
     Mounted,
     /// It was sent.
@@ -77,8 +75,9 @@ impl Client {
         })
     }
 
-    /// Brings a blob of `size` bytes into a repository: nothing is sent where it is there already, or where the
-    /// registry mounts it out of `from`. It is sent in one piece, in constant memory, and anew where that fails.
+    /// Brings a blob of `size` bytes into a repository: nothing is sent where the registry mounts it out of `from`. It is
+    /// sent in one piece, in constant memory, and anew where that fails. Whoever wants to know first whether it is there
+    /// asks [`Self::holds_blob`].
     ///
     /// # Errors
     /// [`PushError`]; the blob is then not known to be there.
@@ -90,12 +89,6 @@ impl Client {
         content: &C,
         from: Option<&RepositoryName>,
     ) -> Result<Pushed, PushError<C::Error>> {
-        // One of another length is none that would be missed.
-        if let BlobAnswer::Found(Announced { size: held }) = self.holds_blob(repository, digest).await?
-            && held.is_none_or(|held| held == size)
-        {
-            return Ok(Pushed::Held);
-        }
         let ask = self.inner.ask(Method::PUT, &format!("v2/{repository}/blobs/uploads/"))?;
         let mut tries = self.inner.tries(&ask);
         let mut from = from.filter(|from| *from != repository);

@@ -45,10 +45,11 @@ async fn taking(put: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> 
 }
 
 #[tokio::test]
-async fn what_is_there_is_not_sent() {
+async fn one_can_ask_what_is_there() {
     let server = Server::start(|_| vec![head(200, &[("Content-Length", "10")])]).await;
-    assert_eq!(push(&server, None).await, Ok(Pushed::Held));
-    let (_, digest) = names();
+    let (repository, digest) = names();
+    let held = server.client(Login::Anonymous).holds_blob(&repository, &digest).await;
+    assert_eq!(held, Ok(BlobAnswer::Found(Announced { size: Some(10) })));
     assert_eq!(server.asked(), [format!("HEAD /v2/a/b/blobs/{digest}")]);
 }
 
@@ -59,12 +60,12 @@ async fn a_blob_goes_out_in_one_piece_to_where_the_registry_said() {
     let requests = server.requests();
     let (_, digest) = names();
     let encoded = digest.as_str().replace(':', "%3A");
-    assert_eq!(requests[1].path, "/v2/a/b/blobs/uploads/");
-    assert_eq!(requests[1].header("content-length"), Some("0"));
-    assert_eq!(requests[2].path, format!("/up?state=x%2Fy&digest={encoded}"));
-    assert_eq!(requests[2].body.as_bytes(), CONTENT);
-    assert_eq!(requests[2].header("content-length"), Some("10"));
-    assert_eq!(requests[2].header("content-type"), Some("application/octet-stream"));
+    assert_eq!(requests[0].path, "/v2/a/b/blobs/uploads/");
+    assert_eq!(requests[0].header("content-length"), Some("0"));
+    assert_eq!(requests[1].path, format!("/up?state=x%2Fy&digest={encoded}"));
+    assert_eq!(requests[1].body.as_bytes(), CONTENT);
+    assert_eq!(requests[1].header("content-length"), Some("10"));
+    assert_eq!(requests[1].header("content-type"), Some("application/octet-stream"));
 }
 
 #[tokio::test]
@@ -73,7 +74,7 @@ async fn an_empty_blob_is_one_too() {
     let client = server.client(Login::Anonymous);
     let pushed = client.push_blob(&names().0, &Digest::sha256(b""), 0, &Bytes::new(), None).await;
     assert_eq!(pushed, Ok(Pushed::Sent));
-    assert_eq!(server.requests()[2].header("content-length"), Some("0"));
+    assert_eq!(server.requests()[1].header("content-length"), Some("0"));
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn a_blob_that_another_repository_has_is_mounted() {
     .await;
     assert_eq!(push(&server, Some("other")).await, Ok(Pushed::Mounted));
     let (_, digest) = names();
-    assert_eq!(server.asked()[1], format!("POST /v2/a/b/blobs/uploads/?mount={digest}&from=other"));
+    assert_eq!(server.asked()[0], format!("POST /v2/a/b/blobs/uploads/?mount={digest}&from=other"));
 }
 
 #[tokio::test]
@@ -113,7 +114,7 @@ async fn a_failure_on_the_way_begins_a_new_session() {
     .await;
     assert_eq!(push(&server, None).await, Ok(Pushed::Sent));
     let methods: Vec<String> = server.requests().iter().map(|request| request.method.clone()).collect();
-    assert_eq!(methods, ["HEAD", "POST", "PUT", "POST", "PUT", "POST", "PUT"]);
+    assert_eq!(methods, ["POST", "PUT", "POST", "PUT", "POST", "PUT"]);
     assert!(server.requests().iter().filter(|request| request.method == "PUT").all(|put| put.body.len() == 10));
 }
 
@@ -139,7 +140,7 @@ async fn a_refusal_is_final_and_says_why() {
     let server = taking(|_| refusal(507, "DENIED")).await;
     let error = push(&server, None).await.unwrap_err();
     assert!(matches!(error, PushError::Refused { status: 507, .. }), "{error}");
-    assert_eq!(server.requests().len(), 3, "a full disk is not asked again");
+    assert_eq!(server.requests().len(), 2, "a full disk is not asked again");
 }
 
 #[tokio::test]
@@ -250,7 +251,7 @@ async fn a_slow_source_is_no_stall_of_the_registry() {
     let (repository, digest) = names();
     let pushed = server.client(Login::Anonymous).push_blob(&repository, &digest, 10, &Slow, None).await;
     assert_eq!(pushed, Ok(Pushed::Sent));
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -292,8 +293,8 @@ async fn tokens_are_for_pushing_and_for_what_is_mounted() {
     .await;
     assert_eq!(push(&server, Some("other")).await, Ok(Pushed::Mounted));
     let tokens: Vec<String> = server.asked().into_iter().filter(|asked| asked.contains("/token")).collect();
-    assert!(tokens[0].ends_with("?service=s&scope=repository%3Aa%2Fb%3Apull%2Cpush"), "{tokens:?}");
-    assert!(tokens[1].contains("scope=repository%3Aother%3Apull"), "{tokens:?}");
+    let both = "?service=s&scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Aother%3Apull";
+    assert!(tokens[0].ends_with(both), "{tokens:?}");
 }
 
 #[tokio::test]

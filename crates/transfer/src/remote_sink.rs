@@ -1,0 +1,302 @@
+//! A running registry as a sink: images pushed through its API as any client pushes them; never a time of a push, which
+//! that API does not take.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use mcr_client::{Announced, BlobAnswer, Client, Content, Error, PushError, Pushed};
+use mcr_oci::{Digest, Reference, RepositoryName, Tag};
+use mcr_verifier::{Look, Problem};
+
+use crate::origin::{Blob, Origin, Piece, Place, Trouble};
+use crate::pieces::Pieces;
+use crate::sink::{Brought, Image, ImageTag, Landed, Means, Sink, TagHere, TagMoved};
+
+/// How often a blob is opened anew at its origin because sending it failed on the way.
+const OPENED_MAX: usize = 4;
+
+/// Of so many blobs it is remembered which repository has them, to mount them out of it.
+const MOUNTABLE_MAX: usize = 200_000;
+
+/// A registry that is pushed to.
+#[derive(Debug)]
+pub struct RemoteSink {
+    client: Client,
+    jobs: usize,
+    dry: bool,
+    /// A repository that has a blob, for those this run met.
+    mountable: Mutex<HashMap<Digest, RepositoryName>>,
+    /// Repositories that are not to be written to, and why.
+    refusing: Mutex<HashMap<RepositoryName, String>>,
+    /// Blobs that a dry run counted.
+    counted: Mutex<HashSet<Digest>>,
+}
+
+/// What pushing something came to.
+enum Taken<T> {
+    Yes(T),
+    /// Not in this repository, and why.
+    No(String),
+}
+
+impl RemoteSink {
+    /// The registry that `client` speaks to, asked `jobs` things at once; with `dry` it is asked and not changed.
+    #[must_use]
+    pub fn new(client: Client, jobs: usize, dry: bool) -> Self {
+        let (mountable, refusing, counted) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { client, jobs: jobs.max(1), dry, mountable, refusing, counted }
+    }
+
+    async fn tag(&self, repository: &RepositoryName, name: String) -> Result<Option<(String, TagHere)>, Trouble> {
+        // What no client can ask for is in nobody's way.
+        let Ok(tag) = Tag::parse(&name) else { return Ok(None) };
+        let digest = self.held(repository, &Reference::Tag(tag)).await?;
+        Ok(digest.map(|digest| (name, TagHere { digest, moved_ms: 0, imported: true })))
+    }
+
+    /// What a reference leads to, whole; `None` also where the registry knows of damage below it, so that it is pushed
+    /// again, and where we may not look.
+    async fn held(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Digest>, Trouble> {
+        match self.client.holds_manifest(repository, reference).await {
+            Ok(held) => Ok(held),
+            Err(error) => self.refuses(repository, error).map(|()| None),
+        }
+    }
+
+    /// Remembers that a repository is not to be written to.
+    ///
+    /// # Errors
+    /// [`Trouble`] where it is not this repository alone.
+    fn refuses(&self, repository: &RepositoryName, error: Error) -> Result<(), Trouble> {
+        match error {
+            Error::Unauthorized { status: 403, .. } => {
+                locked(&self.refusing).entry(repository.clone()).or_insert_with(|| error.to_string());
+                Ok(())
+            }
+            error => Err(Trouble::of(error)),
+        }
+    }
+
+    /// What a failed push means for the run.
+    ///
+    /// # Errors
+    /// [`Trouble`] where nothing can be pushed any more.
+    fn judged<E>(&self, repository: &RepositoryName, error: PushError<E>) -> Result<Taken<E>, Trouble> {
+        match error {
+            PushError::Content(why) => Ok(Taken::Yes(why)),
+            // Read-only, or a full disk: true of every repository.
+            PushError::Refused { status: 405 | 507, .. } => Err(Trouble(told(error))),
+            PushError::Refused { .. } => Ok(Taken::No(told(error))),
+            PushError::Registry(error) => {
+                let why = error.to_string();
+                self.refuses(repository, error).map(|()| Taken::No(why))
+            }
+        }
+    }
+
+    async fn send<O: Origin>(
+        &self,
+        origin: &O,
+        place: &Place,
+        blob: &Blob,
+        from: Option<&RepositoryName>,
+    ) -> Result<Brought, Trouble> {
+        for _ in 0..OPENED_MAX {
+            let bytes = match origin.blob(place, blob).await? {
+                Look::Whole(bytes) => bytes,
+                Look::Broken(problem) => return Ok(Brought::Broken(problem)),
+            };
+            let once = Once(Arc::new(Mutex::new(Some(Pieces::new(bytes, &blob.digest, blob.size)))));
+            let error = match self.client.push_blob(&place.here, &blob.digest, blob.size, &once, from).await {
+                Ok(Pushed::Mounted) => return Ok(Brought::Known),
+                Ok(Pushed::Sent) => return Ok(Brought::Now(Means::Sent, blob.size)),
+                Err(error) => error,
+            };
+            match self.judged(&place.here, error)? {
+                Taken::Yes(Ended::Broken(problem)) => return Ok(Brought::Broken(problem)),
+                Taken::Yes(Ended::Gone(trouble)) => return Err(trouble),
+                // Read once already: from its beginning, then.
+                Taken::Yes(Ended::Spent) => {}
+                Taken::No(why) => {
+                    locked(&self.refusing).entry(place.here.clone()).or_insert(why);
+                    return Ok(Brought::Known);
+                }
+            }
+        }
+        let why = self.client.trouble().unwrap_or_else(|| "it breaks off".to_owned());
+        Err(Trouble(format!("{} cannot be sent: {why}", blob.digest)))
+    }
+
+    async fn land_one(&self, repository: &RepositoryName, image: Image) -> Result<Landed, Trouble> {
+        let refusing = locked(&self.refusing).get(repository).cloned();
+        if let Some(why) = refusing {
+            return Ok(Landed::Refused(why));
+        }
+        let Some((root, children)) = image.manifests.split_last() else {
+            return Ok(Landed::Whole { moved: Vec::new(), created: 0 });
+        };
+        let mut created = 0;
+        for piece in children {
+            let reference = Reference::Digest(piece.digest.clone());
+            if self.held(repository, &reference).await?.is_none() {
+                created += 1;
+                if let Taken::No(why) = self.put(repository, &reference, piece).await? {
+                    return Ok(Landed::Refused(why));
+                }
+            }
+        }
+        let by_digest = Reference::Digest(root.digest.clone());
+        let new = self.held(repository, &by_digest).await?.is_none();
+        if new
+            && image.tags.is_empty()
+            && let Taken::No(why) = self.put(repository, &by_digest, root).await?
+        {
+            return Ok(Landed::Refused(why));
+        }
+        let mut moved = Vec::new();
+        for ImageTag { tag, .. } in image.tags {
+            let reference = Reference::Tag(tag.clone());
+            let previous = self.held(repository, &reference).await?;
+            if previous.as_ref() == Some(&root.digest) {
+                continue;
+            }
+            if let Taken::No(why) = self.put(repository, &reference, root).await? {
+                return Ok(Landed::Refused(why));
+            }
+            moved.push(TagMoved { tag: tag.to_string(), previous });
+        }
+        Ok(Landed::Whole { moved, created: created + u64::from(new) })
+    }
+
+    async fn put(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        piece: &Piece,
+    ) -> Result<Taken<()>, Trouble> {
+        if self.dry {
+            return Ok(Taken::Yes(()));
+        }
+        let bytes = Bytes::from_owner(Arc::clone(&piece.bytes));
+        let media_type = &piece.manifest.media_type;
+        match self.client.push_manifest(repository, reference, &piece.digest, media_type, bytes).await {
+            Ok(()) => Ok(Taken::Yes(())),
+            Err(error) => self.judged(repository, error).map(|judged| match judged {
+                Taken::Yes(never) => match never {},
+                Taken::No(why) => Taken::No(why),
+            }),
+        }
+    }
+}
+
+impl Sink for RemoteSink {
+    async fn tags(&self, repository: &RepositoryName) -> Result<BTreeMap<String, TagHere>, Trouble> {
+        let mut tags = BTreeMap::new();
+        let mut pages = self.client.tags(repository);
+        loop {
+            let names = match pages.next().await {
+                Ok(Some(names)) => names,
+                Ok(None) | Err(Error::NotFound { .. }) => return Ok(tags),
+                Err(error) => {
+                    self.refuses(repository, error)?;
+                    return Ok(tags);
+                }
+            };
+            let mut answers = stream::iter(names).map(|name| self.tag(repository, name)).buffer_unordered(self.jobs);
+            while let Some(answer) = answers.next().await {
+                tags.extend(answer?);
+            }
+        }
+    }
+
+    async fn holds(&self, repository: &RepositoryName, root: &Digest) -> Result<bool, Trouble> {
+        Ok(self.held(repository, &Reference::Digest(root.clone())).await?.is_some())
+    }
+
+    async fn bring<O: Origin>(&self, origin: &O, place: &Place, blob: &Blob) -> Result<Brought, Trouble> {
+        if locked(&self.refusing).contains_key(&place.here) {
+            return Ok(Brought::Known);
+        }
+        let held = match self.client.holds_blob(&place.here, &blob.digest).await {
+            Ok(held) => held,
+            Err(error) => return self.refuses(&place.here, error).map(|()| Brought::Known),
+        };
+        let known = locked(&self.mountable).get(&blob.digest).cloned();
+        let brought = match held {
+            BlobAnswer::Found(Announced { size }) if size.is_none_or(|size| size == blob.size) => match known {
+                Some(_) => Brought::Known,
+                None => Brought::Already,
+            },
+            BlobAnswer::Found(_) | BlobAnswer::Missing { .. } if self.dry => {
+                match locked(&self.counted).insert(blob.digest.clone()) {
+                    true => Brought::Now(Means::Sent, blob.size),
+                    false => Brought::Known,
+                }
+            }
+            BlobAnswer::Found(_) | BlobAnswer::Missing { .. } => self.send(origin, place, blob, known.as_ref()).await?,
+        };
+        if !matches!(brought, Brought::Broken(_)) {
+            let mut mountable = locked(&self.mountable);
+            if mountable.len() < MOUNTABLE_MAX {
+                mountable.insert(blob.digest.clone(), place.here.clone());
+            }
+        }
+        Ok(brought)
+    }
+
+    async fn land(&self, repository: &RepositoryName, images: Vec<Image>) -> Result<Vec<Landed>, Trouble> {
+        let mut landed = Vec::new();
+        for image in images {
+            landed.push(self.land_one(repository, image).await?);
+        }
+        Ok(landed)
+    }
+}
+
+fn told<E>(error: PushError<E>) -> String {
+    match error {
+        PushError::Registry(error) => error.to_string(),
+        PushError::Refused { status, what, reason } => format!("{what}: refused with {status}: {reason}"),
+        PushError::Content(_) => "its bytes could not be had".to_owned(),
+    }
+}
+
+/// The bytes of one blob, to be sent once: opening them anew is for whoever knows the origin.
+#[derive(Clone)]
+struct Once(Arc<Mutex<Option<Pieces>>>);
+
+/// Why bytes did not come to their end.
+enum Ended {
+    Broken(Problem),
+    Gone(Trouble),
+    /// They were read before.
+    Spent,
+}
+
+impl Content for Once {
+    type Error = Ended;
+    type Pieces = BoxStream<'static, Result<Bytes, Ended>>;
+
+    fn open(&self) -> Self::Pieces {
+        let Some(pieces) = locked(&self.0).take() else {
+            return stream::iter([Err(Ended::Spent)]).boxed();
+        };
+        let next = |pieces: Option<Pieces>| async move {
+            let mut pieces = pieces?;
+            match pieces.next().await {
+                Ok(Ok(None)) => None,
+                Ok(Ok(Some(piece))) => Some((Ok(piece), Some(pieces))),
+                Ok(Err(problem)) => Some((Err(Ended::Broken(problem)), None)),
+                Err(trouble) => Some((Err(Ended::Gone(trouble)), None)),
+            }
+        };
+        stream::unfold(Some(pieces), next).boxed()
+    }
+}
+
+/// A lock that a panic elsewhere does not spoil: every value behind one is whole at any time.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
