@@ -1,0 +1,165 @@
+//! `mcrsrv save`: images out of this registry's own files into a tar, without a server or beside one; never a change to
+//! any of them, and never how a tar is made.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mcr_oci::{Digest, Reference, RepositoryName, Tag};
+use mcr_transfer::save::{self, Choice, Local, Output, SaveError, Wanted};
+use mcr_verifier::PlatformFilter;
+
+use crate::cli::{Failure, print};
+use crate::config::{self, Config, Environment, Sources};
+
+/// What `save` was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `--config`
+    pub config: Vec<PathBuf>,
+    /// The references.
+    pub references: Vec<String>,
+    /// `--output`
+    pub output: PathBuf,
+    /// `--platform`
+    pub platform: Option<PlatformFilter>,
+}
+
+/// Reads `--platform`.
+///
+/// # Errors
+/// What was expected.
+pub fn platform(text: &str) -> Result<PlatformFilter, String> {
+    PlatformFilter::parse(text).ok_or_else(|| "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64".to_owned())
+}
+
+/// Saves.
+///
+/// # Errors
+/// What is wrong with a reference, with what it leads to, or with the file.
+pub fn run(request: &Request) -> Result<(), Failure> {
+    let loaded = config::load(Sources::of_files(request.config.clone(), Environment::of_process()))?;
+    let config = &loaded.config;
+    let local = Arc::new(Local::open(&config.database.path, &config.storage.layers_path).map_err(Failure::refused)?);
+    let mut wanted = Vec::new();
+    for text in &request.references {
+        wanted.push(reference(text, &local, config)?);
+    }
+    let docker = request.platform.clone().unwrap_or_else(save::of_this_machine);
+    let choice = Choice { only: request.platform.clone(), docker };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
+    let text = runtime.block_on(save_all(wanted, &choice, request));
+    // A pipe that nobody reads must not hold the process.
+    runtime.shutdown_background();
+    let text = text?;
+    if request.output.as_os_str() == "-" {
+        // Where nobody reads it there is nobody to tell.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        return Ok(());
+    }
+    print(text.as_bytes())
+}
+
+async fn save_all(wanted: Vec<Wanted<Local>>, choice: &Choice, request: &Request) -> Result<String, Failure> {
+    let unwritten = |why: &dyn Display| Failure::refused(format!("{}: {why}", request.output.display()));
+    let plan = save::plan(wanted, choice).await.map_err(|error| failure(error, &request.output))?;
+    // Opened only now: what cannot be saved touches no file.
+    let output = Output::open(&request.output).map_err(|error| unwritten(&error))?;
+    let (images, bytes) = (plan.images.clone(), plan.bytes());
+    let bar = bar(bytes);
+    let written = save::write(plan, output, &|bytes| bar.inc(bytes), interrupted()).await;
+    bar.finish_and_clear();
+    let output = written.map_err(|error| failure(error, &request.output))?;
+    output.keep().map_err(|error| unwritten(&error))?;
+    let lines = images.iter().map(|image| {
+        let note = image.note.as_ref().map(|note| format!("  note: {note}\n")).unwrap_or_default();
+        format!("{} {}\n{note}", image.name, image.digest)
+    });
+    let place = match request.output.as_os_str() == "-" {
+        true => "stdout".to_owned(),
+        false => request.output.display().to_string(),
+    };
+    Ok(format!("{}saved {} to {place}\n", lines.collect::<String>(), BinaryBytes(bytes)))
+}
+
+fn failure(error: SaveError, output: &Path) -> Failure {
+    match error {
+        SaveError::Unsound(findings) => {
+            let mut lines: Vec<String> =
+                findings.into_iter().map(|finding| SaveError::Unsound(vec![finding]).to_string()).collect();
+            lines.push("not saved: it cannot be pulled whole".to_owned());
+            Failure::refused_all(lines)
+        }
+        SaveError::Output(error) => Failure::refused(format!("{}: {error}", output.display())),
+        error => Failure::refused(error),
+    }
+}
+
+/// Comes to an end when somebody wants this to end: the file that was begun is then removed.
+async fn interrupted() -> String {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signals) => drop(signals.recv().await),
+            // It ends the process then, as it does where nobody waits for it.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+    "interrupted; nothing was kept".to_owned()
+}
+
+fn bar(bytes: u64) -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let form = "{spinner} {bytes}/{total_bytes} {wide_bar} {binary_bytes_per_sec} {eta}";
+    // A template that does not parse would be a defect of this file; the bar is then a plain one.
+    let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(bytes), target).with_style(style)
+}
+
+/// Reads `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`. The host is what the image shall be called by; without one it is the one
+/// of `[server] external_url`, where that says.
+fn reference(text: &str, local: &Arc<Local>, config: &Config) -> Result<Wanted<Local>, Failure> {
+    let wrong = |what: &dyn Display| Failure {
+        code: 2,
+        lines: vec![format!("{text:?} is no reference: {what}; expected [HOST[:PORT]/]NAME[:TAG][@DIGEST]")],
+    };
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(Digest::parse(digest).map_err(|error| wrong(&error))?)),
+        None => (text, None),
+    };
+    let (path, tag) = match rest.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, tag),
+        _ => (rest, "latest"),
+    };
+    let tag = Tag::parse(tag).map_err(|error| wrong(&error))?;
+    let reference = digest.map_or(Reference::Tag(tag), Reference::Digest);
+    let host = path.split_once('/').filter(|(first, _)| *first == "localhost" || first.contains(['.', ':']));
+    // A repository may be called as if a host stood in front.
+    let whole = RepositoryName::parse(path).ok();
+    let known = match &whole {
+        Some(whole) if host.is_some() => local.knows(whole).map_err(Failure::refused)?,
+        _ => false,
+    };
+    let (host, repository) = match (host, whole) {
+        (Some((host, name)), _) if !known => (Some(host.to_owned()), RepositoryName::parse(name)),
+        _ => (own_name(config), RepositoryName::parse(path)),
+    };
+    let repository = repository.map_err(|error| wrong(&error))?;
+    let name = host.map_or_else(|| repository.to_string(), |host| format!("{host}/{repository}"));
+    Ok(Wanted { shelf: Arc::clone(local), repository, reference, name })
+}
+
+/// `host[:port]` of the first `[server] external_url`.
+fn own_name(config: &Config) -> Option<String> {
+    let url = config.server.external_url.first()?;
+    url.split_once("://").map(|(_, rest)| rest.trim_end_matches('/').to_owned())
+}
