@@ -80,6 +80,14 @@ pub trait Judge: HasConnection {
             .map(|(n, bytes)| Ok((n?, bytes?)))?
     }
 
+    /// Whether there is a row of a blob.
+    ///
+    /// # Errors
+    /// As [`begin_judging`](Judge::begin_judging).
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.connection().prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1")?.exists([digest.as_str()])?)
+    }
+
     /// Blobs behind the row `after`, at most `limit`.
     ///
     /// # Errors

@@ -74,6 +74,24 @@ impl SnapshotFolder {
         &self.path
     }
 
+    /// When a snapshot was taken, by its name, in Unix milliseconds; none for a file that is not named as one.
+    #[must_use]
+    pub fn taken_at_ms(file: &Path) -> Option<i64> {
+        snapshot_name::taken_at_ms(file.file_name()?.to_str()?)
+    }
+
+    /// Whether a regular file stands at a path, symbolic links followed.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub fn is_file(path: &Path) -> Result<bool, Error> {
+        match fs::metadata(path) {
+            Ok(stat) => Ok(stat.is_file()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(about(path, &error)),
+        }
+    }
+
     /// The finished snapshots, the newest first. A folder that is not there has none.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use mcr_oci::Digest;
 use rusqlite::Connection;
 
 use crate::connection;
@@ -65,14 +64,6 @@ impl Snapshot {
         let mut query = self.connection.prepare_cached("SELECT value FROM meta WHERE key = 'registry_id'")?;
         let mut rows = query.query([])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
-    }
-
-    /// Whether it refers to a blob.
-    ///
-    /// # Errors
-    /// As [`registry_id`](Self::registry_id).
-    pub fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.connection.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1")?.exists([digest.as_str()])?)
     }
 
     /// How many blobs it refers to.

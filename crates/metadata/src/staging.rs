@@ -20,7 +20,7 @@ use crate::judge::{HasConnection, Judge};
 use crate::migrate;
 use crate::references::{self, Target};
 use crate::rows::{Actor, RecordedStat};
-use crate::snapshot_folder::{about, passed, remove};
+use crate::snapshot_folder::{about, is_there, passed, remove};
 use crate::snapshot_read::Snapshot;
 use crate::sql;
 use crate::switch;
@@ -93,10 +93,18 @@ impl Staging {
         Ok(Self { connection, path, database: database.to_owned() })
     }
 
-    /// Notes that a blob's file hashed right just now.
+    /// Begins the one transaction of everything that follows; [`settle`](Self::settle) ends it.
     ///
     /// # Errors
     /// Whatever the database answers; so for all below.
+    pub fn begin(&self) -> Result<(), Error> {
+        if self.connection.is_autocommit() { Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?) } else { Ok(()) }
+    }
+
+    /// Notes that a blob's file hashed right just now.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
     pub fn record_file(&self, blob: i64, digest: &Digest, stat: RecordedStat, at_ms: i64) -> Result<(), Error> {
         self.connection
             .prepare_cached(
@@ -111,7 +119,7 @@ impl Staging {
     /// Asks the scrub for a look at a blob whose file was not hashed; its recorded stat stays, so that a read hashes it.
     ///
     /// # Errors
-    /// As [`record_file`](Self::record_file).
+    /// As [`begin`](Self::begin).
     pub fn request_scrub(&self, blob: i64, at_ms: i64) -> Result<(), Error> {
         self.connection
             .prepare_cached("UPDATE blobs SET scrub_requested_at = coalesce(scrub_requested_at, ?2) WHERE id = ?1")?
@@ -123,9 +131,9 @@ impl Staging {
     /// trail tells of the restore.
     ///
     /// # Errors
-    /// As [`record_file`](Self::record_file).
+    /// As [`begin`](Self::begin).
     pub fn settle(&self, restored: &Restored) -> Result<(), Error> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.begin()?;
         self.book_blobs(restored.at_ms)?;
         self.book_manifests(restored.at_ms)?;
         self.leave_out(restored)?;
@@ -230,6 +238,18 @@ impl Staging {
         }
         Ok(())
     }
+}
+
+/// The last row of the audit trail of a database that nobody owns now: number and hash. None where it cannot be read.
+#[must_use]
+pub fn audit_head_of(database: &Path) -> Option<(i64, String)> {
+    // Without a log beside it nothing is made beside it; with one, a reader sees what is in it.
+    let open = |path: &Path| match is_there(&switch::beside(path, "-wal")) {
+        Ok(true) => connection::open_reader(path),
+        _ => connection::open_immutable(path),
+    };
+    let head = open(database).and_then(|connection| audit::head(&connection));
+    head.ok().filter(|(seq, _)| *seq > 0)
 }
 
 /// Removes what an earlier restore left.

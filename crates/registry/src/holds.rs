@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mcr_metadata::{Error, Snapshot, SnapshotFile, SnapshotFolder};
+use mcr_metadata::{Error, Judge as _, Snapshot, SnapshotFile, SnapshotFolder};
 use mcr_oci::Digest;
 use mcr_seams::Clock;
 

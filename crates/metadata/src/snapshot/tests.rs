@@ -11,7 +11,7 @@ use mcr_oci::Digest;
 
 use super::*;
 use crate::testing::{Bed, image};
-use crate::{Metadata, Options};
+use crate::{Judge as _, Metadata, Options};
 
 const NOW: i64 = 1_795_267_496_000;
 
