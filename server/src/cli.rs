@@ -13,7 +13,7 @@ use mcr_seams::{Clock, rfc3339};
 
 use crate::config::{AuthMode, LogFormat, Problems};
 use crate::startup::{self, DevRequest, Startup};
-use crate::{check_config, dev, init};
+use crate::{check_config, dev, init, restore, save, snapshot};
 
 /// A registry that lists only what can be pulled whole.
 #[derive(Debug, Parser)]
@@ -30,7 +30,9 @@ const EXAMPLES: &str = "Examples:
   mcrsrv server --dev                                try it: data in ./srv, HTTPS on 127.0.0.1:8443
   mcrsrv init --config /srv/mcr/mcr.toml             write a configuration
   mcrsrv check-config --config /srv/mcr/mcr.toml     see what it means
-  mcrsrv server --config /srv/mcr/mcr.toml           serve";
+  mcrsrv server --config /srv/mcr/mcr.toml           serve
+  mcrsrv snapshot --config /srv/mcr/mcr.toml         back its database up, beside the server
+  mcrsrv restore --config /srv/mcr/mcr.toml --latest    bring it back";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -43,6 +45,15 @@ enum Command {
     /// Write an annotated configuration, its directories, a certificate and the first admin; run again it changes nothing
     #[command(after_help = INIT_EXAMPLES)]
     Init(Init),
+    /// Write images into a tar that docker, podman, containerd and skopeo load; no server need run
+    #[command(after_help = SAVE_EXAMPLES)]
+    Save(Save),
+    /// Take a snapshot of the database, also beside a running server; with its blobs a whole backup
+    #[command(after_help = snapshot::EXAMPLES)]
+    Snapshot(snapshot::Snapshot),
+    /// Bring a snapshot back; the server must be stopped
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(restore::Restore),
     /// Print completions for a shell
     #[command(after_help = "Examples:\n  mcrsrv completions bash > /etc/bash_completion.d/mcrsrv")]
     Completions {
@@ -133,6 +144,31 @@ enum Auth {
     None,
 }
 
+const SAVE_EXAMPLES: &str = "Examples:
+  mcrsrv save --config /srv/mcr/mcr.toml infra/ci:latest -o ci.tar
+  mcrsrv save --config /srv/mcr/mcr.toml --platform linux/arm64 registry.example/infra/ci:1.4 -o ci.tar
+  mcrsrv save --config /srv/mcr/mcr.toml infra/ci:latest -o - | ctr -n k8s.io images import -
+  docker load -i ci.tar; podman load -i ci.tar
+
+The database and the blobs are only read, every byte is hashed, and what is broken makes no file.
+An image is called as the reference says; without a host, as the first external_url says.";
+
+#[derive(Debug, Args)]
+struct Save {
+    /// Configuration file; may be repeated, a later one wins
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Vec<PathBuf>,
+    /// What to save: [HOST[:PORT]/]NAME[:TAG][@DIGEST]
+    #[arg(value_name = "REF", required = true)]
+    references: Vec<String>,
+    /// The file to write, - for stdout; one that is there is replaced when the new one is whole
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Save only this platform of images that have several: OS/ARCH[/VARIANT]
+    #[arg(long, value_name = "PLATFORM", value_parser = save::platform)]
+    platform: Option<mcr_verifier::PlatformFilter>,
+}
+
 /// The password of the first admin, where it is not to be drawn.
 const PASSWORD: &str = "MCR_PASSWORD";
 
@@ -215,6 +251,12 @@ fn dispatch(cli: Cli, serve: impl FnOnce(Startup) -> ExitCode) -> Result<ExitCod
         }
         Command::CheckConfig(check) => check_config::run(check.config, check.json)?,
         Command::Init(asked) => init::run(&init_request(asked))?,
+        Command::Snapshot(asked) => return snapshot::run(&asked),
+        Command::Restore(asked) => return restore::run(&asked),
+        Command::Save(asked) => {
+            let Save { config, references, output, platform } = asked;
+            save::run(&save::Request { config, references, output, platform })?;
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mcrsrv", &mut script);
@@ -249,7 +291,7 @@ fn tell(failure: &Failure, format: Option<LogFormat>) {
 }
 
 /// A line on stderr; where nobody reads it there is nobody to tell.
-fn complain(line: &str) {
+pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 

@@ -4,6 +4,7 @@
 
 pub mod anchor_key;
 pub mod api;
+pub mod bar;
 pub mod check_config;
 pub mod cli;
 pub mod config;
@@ -16,10 +17,14 @@ pub mod init;
 pub mod lock;
 pub mod logging;
 pub mod metrics;
+pub mod place;
 pub mod probe;
 pub mod process;
 pub mod ready;
+pub mod restore;
+pub mod save;
 pub mod schedule;
 pub mod serve;
+pub mod snapshot;
 pub mod startup;
 pub mod tls;
