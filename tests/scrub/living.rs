@@ -34,8 +34,8 @@ fn rot(server: &Server, blob: &mcr_tests::Blob) {
 
 #[test]
 fn a_pass_survives_kills_and_hashes_nothing_twice() {
-    // Some four seconds; a small file counts as 64 KiB.
-    let (mut server, image) = aged(Options::default().env("MCR_SCRUB_RATE", "1MiB/s"), 63, 1000);
+    // Some two seconds; a small file counts as 64 KiB.
+    let (mut server, image) = aged(Options::default().env("MCR_SCRUB_RATE", "2MiB/s"), 63, 1000);
     let done = |server: &Server| -> u64 {
         sql(server, "SELECT coalesce(sum(blobs), 0) FROM scrub_passes")[0].parse().unwrap()
     };
