@@ -161,6 +161,33 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// The manifests whose tombstones would be lifted with `digest`, that one's closure before what followed it; or why
+    /// none would. What rows say; the files are the caller's to look at.
+    ///
+    /// # Errors
+    /// Whatever the files answer.
+    pub fn would_return(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Result<Vec<Digest>, Unrevivable>, Error> {
+        self.readers.read(|connection| {
+            let Some(repository) = any_repository(connection, name)? else {
+                return Ok(Err(Unrevivable::NoRepository));
+            };
+            let actor = Actor { name: String::new(), address: None };
+            let undo = Undo { repository, name, run_id: None, actor: &actor, at_ms: 0 };
+            let plan = match undo.plan(connection, digest)? {
+                Ok(plan) => plan,
+                Err(why) => return Ok(Err(why)),
+            };
+            let digests = plan.manifests.iter().map(|id| plan::digest(connection, *id));
+            Ok(Ok(digests.collect::<Result<_, _>>()?))
+        })
+    }
+}
+
 /// Where something comes back, and in whose name.
 struct Undo<'a> {
     repository: i64,

@@ -170,6 +170,11 @@ fn node(tx: &Connection, id: i64) -> Result<Node, Error> {
     Ok(Node { digest: digest?, live, sound, run_id })
 }
 
+/// The digest of a manifest's row.
+pub(super) fn digest(tx: &Connection, id: i64) -> Result<Digest, Error> {
+    Ok(node(tx, id)?.digest)
+}
+
 fn children(tx: &Connection, id: i64) -> Result<BTreeSet<i64>, Error> {
     let mut statement =
         tx.prepare_cached("SELECT target_manifest FROM edges WHERE manifest_id = ?1 AND target_manifest IS NOT NULL")?;

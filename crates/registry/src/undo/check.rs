@@ -24,17 +24,21 @@ impl Registry {
         self.parts
             .walking
             .run(move || {
-                let named = [digest];
-                let source = LocalSource::read_deleted(&registry, &repository, &named)?;
-                let [digest] = named;
-                let Some(root) = source.descriptor(&digest) else {
-                    return Ok(Err(format!("{digest} was collected: its time for undo is past; push it again")));
+                // What followed it comes along if it is whole. The walk books what is damaged, so that the rows know.
+                let named = match registry.parts.metadata.would_return(&repository, &digest)? {
+                    Ok(along) => std::iter::once(digest).chain(along).collect::<Vec<_>>(),
+                    Err(why) => return Ok(Err(why.to_string())),
                 };
-                let report = runtime.block_on(walk(&Root::Named(Box::new(root)), &source, &options))?;
-                Ok(match report.findings.first() {
-                    None => Ok(()),
-                    Some(located) => Err(broken(&located.finding, report.findings.len())),
-                })
+                let source = LocalSource::read_deleted(&registry, &repository, &named)?;
+                let mut verdict = Ok(());
+                for (at, digest) in named.iter().enumerate() {
+                    let Some(root) = source.descriptor(digest) else { continue };
+                    let report = runtime.block_on(walk(&Root::Named(Box::new(root)), &source, &options))?;
+                    if let Some(located) = report.findings.first().filter(|_| at == 0) {
+                        verdict = Err(broken(&located.finding, report.findings.len()));
+                    }
+                }
+                Ok(verdict)
             })
             .await?
     }
@@ -54,5 +58,6 @@ fn broken(finding: &mcr_oci::Finding, all: usize) -> String {
     let digest = finding.digest.as_ref().map_or("a piece of it", |digest| digest.as_str());
     let detail = finding.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let more = if all > 1 { format!(" (and {} more findings)", all - 1) } else { String::new() };
-    format!("{} {digest}{detail}{more}; push it again to heal it, then restore", finding.kind.as_str())
+    let heal = if detail.contains("push it again") { "" } else { "; push it again to heal it" };
+    format!("{} {digest}{detail}{heal}{more}, then restore", finding.kind.as_str())
 }
