@@ -174,3 +174,6 @@ impl Registry {
         message::of(plan)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -348,6 +348,3 @@ fn not_waiting(plan: &PlanRecord) -> Error {
         plan.state.as_str()
     ))
 }
-
-#[cfg(test)]
-mod tests;
