@@ -1,4 +1,5 @@
 //! Tests of the scrub on a registry without a server: what it finds, what it leaves alone, when it goes on.
+#![expect(clippy::disallowed_methods, reason = "tests do to files what a failing disk and a careless hand do")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
