@@ -59,6 +59,9 @@ pub struct ReviveManifest {
     pub repository: RepositoryName,
     /// The manifest.
     pub digest: Digest,
+    /// Only if retention or the collector made it a tombstone at or after this time, in Unix milliseconds: somebody may
+    /// have been told just before that it is here. Not if a person deleted it, or its repository.
+    pub buried_since_ms: Option<i64>,
     /// The run that undoes, if it is one; stands in the history of tags that come along.
     pub run_id: Option<String>,
     /// Who asks.
@@ -279,6 +282,9 @@ impl Write for ReviveManifest {
             actor: &self.actor,
             at_ms: self.at_ms,
         };
+        if !self.was_buried_lately(tx, repository)? {
+            return Ok(ReviveOutcome::There);
+        }
         Ok(match undo.plan(tx, &self.digest)? {
             Err(why) => ReviveOutcome::Refused(why),
             Ok(plan) if plan.manifests.is_empty() => ReviveOutcome::There,
@@ -288,6 +294,22 @@ impl Write for ReviveManifest {
 
     fn is_frugal(&self, _answer: &ReviveOutcome) -> bool {
         true
+    }
+}
+
+impl ReviveManifest {
+    fn was_buried_lately(&self, tx: &Connection, repository: i64) -> Result<bool, Error> {
+        let Some(since_ms) = self.buried_since_ms else { return Ok(true) };
+        // Deleting a repository buries links in the same run, nothing else does.
+        let lately = tx
+            .prepare_cached(
+                "SELECT 1 FROM manifests m
+                 WHERE m.repository_id = ?1 AND m.digest = ?2 AND m.run_id IS NOT NULL AND m.deleted_at >= ?3
+                   AND NOT EXISTS (SELECT 1 FROM repository_blobs l
+                                   WHERE l.run_id = m.run_id AND l.repository_id = m.repository_id)",
+            )?
+            .exists(params![repository, self.digest.as_str(), since_ms])?;
+        Ok(lately)
     }
 }
 

@@ -104,6 +104,9 @@ impl Registry {
             let report =
                 self.walk_pushed(permit.repository(), &digest, &manifest, push.bytes.len() as u64, sparse).await?;
             if !report.is_sound() {
+                if self.bring_promised(&permit, &report).await? {
+                    continue;
+                }
                 return Err(self.refuse(&permit, &push.reference, &digest, &report));
             }
             match self.commit_manifest(&permit, &push, &digest, &manifest, sparse).await? {

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::registry::{Registry, actor};
 
 mod check;
+mod promised;
 mod run;
 
 /// Lines of a tag's history that are looked through for where it shall point.
@@ -139,6 +140,7 @@ impl Registry {
         let write = ReviveManifest {
             repository,
             digest: digest.clone(),
+            buried_since_ms: None,
             run_id: None,
             actor: actor(permit.identity()),
             at_ms: self.parts.clock.now_ms(),

@@ -309,3 +309,44 @@ async fn two_runs_at_once_and_a_bad_glob_are_refused() {
     let unknown = Digest::sha256(b"?");
     assert!(!bed.state_of("x/a").manifests.contains(&unknown));
 }
+
+#[tokio::test]
+async fn a_push_that_names_what_a_run_took_within_the_lease_is_not_refused() {
+    let bed = Bed::with(settings(vec![keep_last(0)]));
+    let child = bed.put_image("app", "child", None, &[]).await;
+    let signature = format!("{}.sig", child.digest.as_str().replace(':', "-"));
+    bed.put_image("app", "signature", None, &[&signature]).await;
+    bed.put_index("app", &[&child], None, &["old"]).await;
+    // A client is told that the child is here, then retention takes the index that kept it.
+    bed.run_retention_now().await;
+    assert_eq!(bed.state_of("app").manifests.len(), 0);
+    bed.clock.advance(30 * 60_000);
+    let extra = bed.put_image("app", "extra", None, &[]).await;
+    bed.put_index("app", &[&child, &extra], None, &["new"]).await;
+    assert_eq!(bed.state_of("app").tags.into_keys().collect::<Vec<_>>(), ["new", signature.as_str()]);
+    bed.check_whole("app").await;
+
+    // Past the lease, and where a person deleted, nobody was promised anything.
+    for (wait, by_hand) in [(2 * 3_600_000, false), (0, true)] {
+        if by_hand {
+            bed.registry.delete_repository(&bed.global(), &name("app")).await.unwrap();
+        } else {
+            bed.run_retention_now().await;
+        }
+        bed.clock.advance(wait);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": mcr_oci::media_type::OCI_INDEX,
+            "manifests": [child.descriptor],
+        });
+        let push = crate::PushManifest {
+            reference: Reference::Tag(tag("late")),
+            media_type: Some(mcr_oci::media_type::OCI_INDEX.to_owned()),
+            bytes: manifest.to_string().into(),
+            tags: Vec::new(),
+        };
+        let refused = bed.registry.push_manifest(&bed.permit(&admin(), "app"), push).await;
+        assert!(matches!(refused, Err(Error::Incomplete(_))), "{refused:?}");
+        bed.put_image("app", "child", None, &["child"]).await;
+    }
+}

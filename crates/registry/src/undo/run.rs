@@ -167,6 +167,7 @@ impl Registry {
         let write = ReviveManifest {
             repository: tombstone.repository.clone(),
             digest: tombstone.digest.clone(),
+            buried_since_ms: None,
             run_id: Some(undoing.id.clone()),
             actor: undoing.actor.clone(),
             at_ms: self.parts.clock.now_ms(),
