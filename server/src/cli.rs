@@ -13,7 +13,7 @@ use mcr_seams::{Clock, rfc3339};
 
 use crate::config::{AuthMode, LogFormat, Problems};
 use crate::startup::{self, DevRequest, Startup};
-use crate::{check_config, dev, init, restore, save, snapshot};
+use crate::{check_config, dev, import, init, restore, save, snapshot};
 
 /// A registry that lists only what can be pulled whole.
 #[derive(Debug, Parser)]
@@ -45,6 +45,9 @@ enum Command {
     /// Write an annotated configuration, its directories, a certificate and the first admin; run again it changes nothing
     #[command(after_help = INIT_EXAMPLES)]
     Init(Init),
+    /// Bring what another registry holds into this one, from its tree or its address; the server must be stopped
+    #[command(after_help = import::EXAMPLES)]
+    Import(Box<import::Import>),
     /// Write images into a tar that docker, podman, containerd and skopeo load; no server need run
     #[command(after_help = SAVE_EXAMPLES)]
     Save(Save),
@@ -253,6 +256,7 @@ fn dispatch(cli: Cli, serve: impl FnOnce(Startup) -> ExitCode) -> Result<ExitCod
         Command::Init(asked) => init::run(&init_request(asked))?,
         Command::Snapshot(asked) => return snapshot::run(&asked),
         Command::Restore(asked) => return restore::run(&asked),
+        Command::Import(asked) => return import::run(&asked, cli.log_format),
         Command::Save(asked) => {
             let Save { config, references, output, platform } = asked;
             save::run(&save::Request { config, references, output, platform })?;

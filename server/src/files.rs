@@ -40,6 +40,19 @@ pub fn read_bytes(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Reads stdin to its end: text of at most `limit` bytes.
+///
+/// # Errors
+/// Those of the system; `InvalidData` when it is longer or not UTF-8.
+pub fn read_stdin(limit: u64) -> io::Result<String> {
+    let mut text = String::new();
+    io::stdin().take(limit.saturating_add(1)).read_to_string(&mut text)?;
+    if text.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
+    }
+    Ok(text)
+}
+
 /// How many entries a directory has.
 ///
 /// # Errors
@@ -62,6 +75,18 @@ pub fn exists(path: &Path) -> io::Result<bool> {
 /// Those of the system.
 pub fn is_directory(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.is_dir())
+}
+
+/// The user that owns a file or directory; `None` where nothing is there.
+///
+/// # Errors
+/// Those of the system.
+pub fn owner(path: &Path) -> io::Result<Option<u32>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.uid())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether nobody but its owner may read or write a file.

@@ -13,6 +13,7 @@ pub mod files;
 pub mod gate;
 pub mod grpc;
 pub mod http;
+pub mod import;
 pub mod init;
 pub mod lock;
 pub mod logging;

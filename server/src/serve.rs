@@ -154,7 +154,11 @@ async fn open(config: &Config) -> Result<Registry, String> {
     opened.await.map_err(|error| error.to_string())?
 }
 
-fn settings(config: &Config) -> Result<Settings, String> {
+/// What the use cases are told of a configuration.
+///
+/// # Errors
+/// A pattern that is none.
+pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     let integrity = &config.integrity;
     Ok(Settings {
         verify_on_read: match integrity.verify_on_read {

@@ -72,6 +72,7 @@ pub fn with_files(files: Vec<PathBuf>, log_format: Option<LogFormat>) -> Result<
     let loaded = config::load(sources)?;
     let (config, live) = begin(loaded, log_format)?;
     refuse_network_filesystem(&config)?;
+    refuse_foreign_database(&config)?;
     let lock = take_directories(&config)?;
     let tls = open_tls(&config)?;
     let ready = Ready { plain_http: config.server.plain_http, dev: None };
@@ -89,6 +90,7 @@ pub fn with_dev(request: &DevRequest, log_format: Option<LogFormat>) -> Result<S
     refuse_open_dev(&loaded.config, &request.options)?;
     let (config, live) = begin(loaded, log_format)?;
     refuse_network_filesystem(&config)?;
+    refuse_foreign_database(&config)?;
     // Nothing under the data directory is touched before the lock is held: another server may own it.
     let lock = take_directories(&config)?;
     if !config.server.plain_http {
@@ -124,9 +126,14 @@ fn begin(loaded: Loaded, log_format: Option<LogFormat>) -> Result<(Config, Arc<L
     Ok((config, Live::new(loaded, Some(log))))
 }
 
-fn refuse_network_filesystem(config: &Config) -> Result<(), Failure> {
+pub(crate) fn refuse_network_filesystem(config: &Config) -> Result<(), Failure> {
     let problems = check_config::network_problems(config);
     if problems.is_empty() { Ok(()) } else { Err(Failure::refused_all(problems)) }
+}
+
+/// Before anything is made beside it: not even a lock belongs into another program's directory.
+pub(crate) fn refuse_foreign_database(config: &Config) -> Result<(), Failure> {
+    mcr_metadata::Metadata::refuse_foreign(&config.database.path).map_err(Failure::refused)
 }
 
 fn take_directories(config: &Config) -> Result<DataLock, Failure> {

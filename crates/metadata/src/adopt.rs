@@ -1,12 +1,15 @@
 //! What an import writes: blobs in bulk, their links, manifests with the times they had elsewhere; never a file, and
 //! never another check than a push's.
 
+use std::path::Path;
+
 use mcr_oci::{Digest, RepositoryName, Tag};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
-use crate::Metadata;
+use crate::{Metadata, ReadOnly};
 use crate::audit::{self, Audit};
+use crate::connection;
 use crate::error::Error;
 use crate::findings;
 use crate::job::{Done, Write, job};
@@ -75,6 +78,19 @@ pub struct TagOrigin {
 }
 
 impl Metadata {
+    /// Refuses a database of another program before anything is made beside it; nothing is changed, and one that is
+    /// not there is none of another program.
+    ///
+    /// # Errors
+    /// [`Error::NotOurs`].
+    pub fn refuse_foreign(path: &Path) -> Result<(), Error> {
+        match connection::inspect(path) {
+            Err(error @ Error::NotOurs { .. }) => Err(error),
+            // That there is none, and everything else, is told by whoever opens it.
+            _ => Ok(()),
+        }
+    }
+
     /// Books blobs whose files are in place, in one transaction. Heals those that were damaged.
     pub fn adopt_blobs(&self, request: AdoptBlobs, done: Done<()>) {
         self.submit(job(request, done));
@@ -96,24 +112,51 @@ impl Metadata {
     /// # Errors
     /// Whatever the files answer.
     pub fn tag_origins(&self, repository: &RepositoryName, last: &str, limit: usize) -> Result<Vec<TagOrigin>, Error> {
-        self.readers.read(|connection| {
-            let Some(repository) = repositories::find(connection, repository)? else { return Ok(Vec::new()) };
-            let mut statement = connection.prepare_cached(
-                "SELECT t.name, m.digest, t.moved_at,
-                        (SELECT h.actor FROM tag_history h
-                         WHERE h.repository_id = t.repository_id AND h.tag = t.name ORDER BY h.id DESC LIMIT 1)
-                 FROM tags t CROSS JOIN manifests m ON m.id = t.manifest_id
-                 WHERE t.repository_id = ?1 AND t.name > ?2 ORDER BY t.name LIMIT ?3",
-            )?;
-            let mut rows = statement.query(params![repository, last, sql::limit(limit)])?;
-            let mut tags = Vec::new();
-            while let Some(row) = rows.next()? {
-                let digest = sql::digest(row, 1)?;
-                tags.push(TagOrigin { tag: row.get(0)?, digest, moved_ms: row.get(2)?, actor: row.get(3)? });
-            }
-            Ok(tags)
-        })
+        self.readers.read(|connection| tag_origins(connection, repository, last, limit))
     }
+}
+
+impl ReadOnly {
+    /// The same as [`Metadata::tag_origins`].
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub fn tag_origins(&self, repository: &RepositoryName, last: &str, limit: usize) -> Result<Vec<TagOrigin>, Error> {
+        tag_origins(&self.connection, repository, last, limit)
+    }
+
+    /// Whether a blob is booked and sound, in whichever repository.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        let mut query =
+            self.connection.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 AND state = 'sound'")?;
+        Ok(query.exists([digest.as_str()])?)
+    }
+}
+
+fn tag_origins(
+    connection: &Connection,
+    repository: &RepositoryName,
+    last: &str,
+    limit: usize,
+) -> Result<Vec<TagOrigin>, Error> {
+    let Some(repository) = repositories::find(connection, repository)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT t.name, m.digest, t.moved_at,
+                (SELECT h.actor FROM tag_history h
+                 WHERE h.repository_id = t.repository_id AND h.tag = t.name ORDER BY h.id DESC LIMIT 1)
+         FROM tags t CROSS JOIN manifests m ON m.id = t.manifest_id
+         WHERE t.repository_id = ?1 AND t.name > ?2 ORDER BY t.name LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![repository, last, sql::limit(limit)])?;
+    let mut tags = Vec::new();
+    while let Some(row) = rows.next()? {
+        let digest = sql::digest(row, 1)?;
+        tags.push(TagOrigin { tag: row.get(0)?, digest, moved_ms: row.get(2)?, actor: row.get(3)? });
+    }
+    Ok(tags)
 }
 
 impl Write for AdoptBlobs {

@@ -111,7 +111,7 @@ fn create(path: &Path) -> Result<bool, Error> {
 
 /// Refuses a file of somebody else before anything could be written to it or beside it: `immutable` makes SQLite
 /// take no lock, make no `-shm` and leave a `-wal` alone.
-fn inspect(path: &Path) -> Result<(), Error> {
+pub(crate) fn inspect(path: &Path) -> Result<(), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(immutable_uri(path)?, flags)?;
     migrate::recognise(&connection, path).map(|_| ())

@@ -46,9 +46,27 @@ pub(crate) fn recognise(connection: &Connection, path: &Path) -> Result<i64, Err
     if application == 0 && found == 0 && tables == 0 {
         return Ok(0);
     }
+    if is_of_go(connection)? {
+        return Err(not_ours(
+            "it is that of the registry written in Go. Nothing was changed: keep that one running, give this one \
+             directories of its own, and bring its images over with `mcrsrv import --config FILE --with-policy \
+             --with-audit https://ITS-ADDRESS`"
+                .to_owned(),
+        ));
+    }
     Err(not_ours(format!(
         "it is another program's database ({tables} tables and indexes, application id {application})"
     )))
+}
+
+/// Whether it has the tables of the registry that this one takes over from.
+fn is_of_go(connection: &Connection) -> Result<bool, Error> {
+    const TABLES: &str = "'repositories', 'manifests', 'tags', 'blobs', 'manifest_blobs', 'uploads', 'policy_rules', \
+                          'audit_log', 'schema_migrations'";
+    let sql = format!("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ({TABLES})");
+    let found: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+    // An early version lacks the later ones.
+    Ok(found >= 6)
 }
 
 /// Brings the database to [`SCHEMA`], whole or not at all.

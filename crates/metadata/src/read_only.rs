@@ -16,7 +16,7 @@ const PAGE: i64 = 1_000;
 /// The database, for reading only. Every question is a short transaction of its own.
 #[derive(Debug)]
 pub struct ReadOnly {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 /// A manifest as it is stored.

@@ -72,7 +72,12 @@ pub struct TreeRepository<'a> {
 /// Where there is none, one has another layout, or one cannot be looked at.
 pub fn open_trees(path: &Path, kinds: &KindRules, now_ms: i64, watch: &dyn Watch) -> Result<Vec<OpenTree>, ScanError> {
     let mut trees = Vec::new();
-    for found in layout::find(path, None, watch)? {
+    let all = layout::find(path, None, watch)?;
+    if let Some(name) = kinds.names().find(|name| !all.iter().any(|found| found.name == *name)) {
+        let found = all.iter().map(|found| found.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(ScanError::NoSuchName { name: name.to_owned(), found });
+    }
+    for found in all {
         if found.layout != Layout::Distribution {
             return Err(ScanError::NothingToTake { path: found.path, layout: found.layout.as_str() });
         }
