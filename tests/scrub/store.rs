@@ -60,7 +60,9 @@ impl Store {
     }
 
     fn bytes(&self, number: u64, size: usize) -> Blob {
-        let mut bytes: Vec<u8> = self.pattern.iter().copied().cycle().take(size).collect();
+        // Whole slices: byte by byte, a build that is not optimised would take minutes.
+        let mut bytes = self.pattern.repeat(size.div_ceil(PATTERN));
+        bytes.truncate(size);
         for stamp in bytes.chunks_mut(STAMP_EVERY) {
             let place = stamp.len().min(8);
             stamp[..place].copy_from_slice(&number.to_le_bytes()[..place]);
