@@ -243,7 +243,6 @@ impl Registry {
 
     /// How long untagged manifests of a repository stay, if its rule says so and was confirmed by a person; at least a
     /// lease. Blocks for one short read; where that fails, nothing is to be taken.
-    #[allow(dead_code, reason = "the collector is about to ask")]
     pub(crate) fn confirmed_untagged_after(&self, repository: &str) -> Option<Duration> {
         let rules = rules::prepare(&self.parts.settings);
         let rule = rules::of(&rules, repository)?;
