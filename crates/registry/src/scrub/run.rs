@@ -287,7 +287,8 @@ impl Runner {
         }
         let (began, metadata) = (Instant::now(), Arc::clone(&self.registry.parts.metadata));
         let survey = self.blocking.run(move || metadata.scrub_survey(FILE_COSTS)).await??;
-        let keep = (began.elapsed() * SURVEY_SHARE).clamp(SURVEY_MIN, SURVEY_MAX);
+        // What is pushed from now on is due after that time at the earliest.
+        let keep = (began.elapsed() * SURVEY_SHARE).clamp(SURVEY_MIN, SURVEY_MAX).min(self.due_age(&survey));
         self.surveyed = Some(Surveyed { survey, until: Instant::now() + keep });
         let behind = self.behind(&survey);
         if let Some(news) = self.registry.parts.scrub.surveyed(survey, behind) {
