@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcr_oci::Digest;
 
-use crate::testing::{Bed, Pushed, actor, image, index, repository, tag};
+use crate::testing::{Bed, Pushed, actor, image, index, pushed, repository, tag};
 use crate::{Buried, BuryOutcome, BuryTag, Follows, MAX_BURIED, NoteRules, RecordPulls, Skip, TagGuard};
 
 fn bury(bed: &Bed, name: &str, expected: &Digest, immutable: Option<&str>) -> BuryOutcome {
@@ -64,6 +64,21 @@ fn tags_named_after_what_goes_go_and_lists_of_referrers_with_them_unless_immutab
         assert_eq!(gone.manifests.len(), if immutable { 1 } else { 3 });
         assert_eq!(bed.manifest("r", &referrer).is_some(), immutable);
     }
+}
+
+#[test]
+fn a_live_subject_holds_what_refers_to_it() {
+    let bed = Bed::new();
+    let main = bed.push_image("r", &["a"], &["v1"], 1000);
+    bed.push_blob("r", "s", 1000);
+    let mut json: serde_json::Value = serde_json::from_slice(&image("s", &[]).bytes).unwrap();
+    json["subject"] = main.descriptor();
+    let signature = pushed(&json, mcr_oci::media_type::OCI_MANIFEST);
+    bed.pushed("r", &signature, &["signature"], 1000);
+    // Its tag goes, it stays as what refers to something live.
+    assert_eq!(buried(bury(&bed, "signature", &signature.digest, None)).manifests, []);
+    assert!(bed.manifest("r", &signature).is_some());
+    assert_eq!(buried(bury(&bed, "v1", &main.digest, None)).manifests, [main.digest.clone(), signature.digest]);
 }
 
 #[test]

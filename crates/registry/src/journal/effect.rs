@@ -24,7 +24,7 @@ pub(crate) enum Effect<'a> {
 }
 
 /// Events that change no live manifest and no tag.
-const NEUTRAL: [&str; 26] = [
+const NEUTRAL: [&str; 27] = [
     "audit_gap",
     "blob_deleted",
     "blob_healed",
@@ -46,6 +46,8 @@ const NEUTRAL: [&str; 26] = [
     // The collector takes what is a tombstone already, and retention tells every tag and manifest it takes.
     "retention_completed",
     "retention_started",
+    // Each tag and manifest that came back is told by itself.
+    "run_restored",
     "snapshot_restored",
     "snapshot_taken",
     "snapshot_failed",
