@@ -1,11 +1,15 @@
 //! What goes wrong before each page is opened, and what the reader does between its blocks; never a command of a page.
 
 mod of_access;
+mod of_backup;
+mod of_loss;
 mod of_ours;
 mod of_registry2;
 mod of_watching;
 
 pub(crate) use of_access::{certificate_expiring, identity_service_down, login_and_permission_problems};
+pub(crate) use of_backup::backup_restore;
+pub(crate) use of_loss::database_lost;
 pub(crate) use of_ours::{blob_quarantined, disk_filling, docker_registry_down, high_error_rate, push_refused};
 pub(crate) use of_registry2::{catalog_inaccessible, manifest_integrity_failure, orphan_index, scan_findings};
 pub(crate) use of_watching::{integrity_probe_stale, integrity_undetermined, low_cache_hit_rate, scan_stale};

@@ -35,4 +35,6 @@ pages! {
     identity_service_down => "RegistryIdentityServiceDown.md",
     certificate_expiring => "RegistryCertificateExpiring.md",
     login_and_permission_problems => "login-and-permission-problems.md",
+    backup_restore => "backup-restore.md",
+    database_lost => "database-lost.md",
 }

@@ -16,6 +16,7 @@ pub mod content;
 pub mod damage;
 pub mod distribution;
 pub mod docker;
+pub mod forgetful_fs;
 pub mod go_mcr;
 pub mod grpc;
 pub mod http;

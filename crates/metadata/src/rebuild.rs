@@ -134,6 +134,9 @@ impl Rebuild {
         // Nobody needs it after a crash: it is made again. At the end it is synced as a whole.
         let _: String = connection.pragma_update_and_check(None, "journal_mode", "MEMORY", |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "OFF")?;
+        for end in ["-wal", "-shm"] {
+            remove(&switch::beside(&file.0, end))?;
+        }
         connection.execute_batch(TABLES)?;
         connection.execute_batch("BEGIN")?;
         Ok(Self { connection, file, database: database.to_owned() })
