@@ -183,7 +183,7 @@ fn bury(manifest: UntaggedManifest) -> NewStep {
     }
 }
 
-fn step(candidate: Candidate) -> NewStep {
+pub(crate) fn step(candidate: Candidate) -> NewStep {
     let reason = match candidate.why {
         Why::Deleted(at) => format!("deleted at {}", rfc3339(at)),
         Why::SubjectGone => "the manifest it is about goes".to_owned(),
