@@ -11,7 +11,7 @@ use crate::failure::Outcome;
 use crate::global::{Global, LogFormat};
 use crate::print::tell;
 use crate::{
-    audit, gc, integrity, login, plan, policy, print, probe, read_only, repo, retention, save, scan, snapshot, status, tag,
+    audit, gc, import, integrity, login, plan, policy, print, probe, read_only, repo, retention, save, scan, snapshot, status, tag,
     token, verify,
 };
 
@@ -51,6 +51,9 @@ enum Command {
     /// Look at storage trees on disk, offline: what a registry over them would refuse
     #[command(after_help = scan::EXAMPLES)]
     Scan(Box<scan::Scan>),
+    /// Bring everything of another registry into the one at --addr, looked at whole on the way
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Import),
     /// Write images of any registry into a tar that docker, podman, containerd and skopeo load
     #[command(after_help = save::EXAMPLES)]
     Save(save::Save),
@@ -122,6 +125,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Verify(command) => print::answer(global, &verify::run(global, command)),
         Command::Probe(command) => print::answer(global, &probe::run(global, command)),
         Command::Scan(command) => print::answer(global, &scan::run(global, command)),
+        Command::Import(command) => print::answer(global, &import::run(global, command)),
         Command::Save(command) => print::answer(global, &save::run(global, command)),
         Command::Login(command) => print::answer(global, &login::login(global, command)),
         Command::Logout(command) => print::answer(global, &login::logout(global, command)),

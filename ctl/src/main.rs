@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod gc;
 mod global;
+mod import;
 mod integrity;
 mod kinds;
 mod length;

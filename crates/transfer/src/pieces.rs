@@ -23,6 +23,8 @@ pub(crate) struct Pieces {
     size: u64,
     received: u64,
     held: Option<Bytes>,
+    /// All of it came, and was right.
+    whole: bool,
 }
 
 enum From {
@@ -38,7 +40,7 @@ impl Pieces {
             BlobBytes::Stream(stream) => From::Stream(stream),
         };
         let hasher = Some(Hasher::new(digest.algorithm()));
-        Self { from, hasher, digest: digest.clone(), size, received: 0, held: None }
+        Self { from, hasher, digest: digest.clone(), size, received: 0, held: None, whole: false }
     }
 
     /// The next piece; `None` after the last. What is wrong with the blob is a problem.
@@ -47,16 +49,20 @@ impl Pieces {
     /// [`Trouble`] where its place as a whole is gone.
     pub(crate) async fn next(&mut self) -> Result<Result<Option<Bytes>, Problem>, Trouble> {
         loop {
+            if self.whole {
+                return Ok(Ok(self.held.take()));
+            }
             let piece = match self.raw().await {
                 Ok(piece) => piece,
                 Err(StreamEnd::Broken(problem)) => return Ok(Err(problem)),
                 Err(StreamEnd::Gone(trouble)) => return Err(trouble),
             };
             let Some(piece) = piece else {
-                return Ok(match self.verdict() {
-                    None => Ok(self.held.take()),
-                    Some(problem) => Err(problem),
-                });
+                match self.verdict() {
+                    None => self.whole = true,
+                    Some(problem) => return Ok(Err(problem)),
+                }
+                continue;
             };
             self.received = self.received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             if self.received > self.size {
@@ -72,7 +78,7 @@ impl Pieces {
         }
     }
 
-    /// What is wrong with all that came; nothing where that was said before.
+    /// What is wrong with all that came.
     fn verdict(&mut self) -> Option<Problem> {
         let computed = self.hasher.take()?.finish();
         if self.received < self.size {

@@ -10,6 +10,7 @@ use mcr_client::{Announced, BlobAnswer, Client, Content, Error, PushError, Pushe
 use mcr_oci::{Digest, Reference, RepositoryName, Tag};
 use mcr_verifier::{Look, Problem};
 
+use crate::options::Watch;
 use crate::origin::{Blob, Origin, Piece, Place, Trouble};
 use crate::pieces::Pieces;
 use crate::sink::{Brought, Image, ImageTag, Landed, Means, Sink, TagHere, TagMoved};
@@ -21,9 +22,9 @@ const OPENED_MAX: usize = 4;
 const MOUNTABLE_MAX: usize = 200_000;
 
 /// A registry that is pushed to.
-#[derive(Debug)]
 pub struct RemoteSink {
     client: Client,
+    watch: Arc<dyn Watch>,
     jobs: usize,
     dry: bool,
     /// A repository that has a blob, for those this run met.
@@ -41,12 +42,19 @@ enum Taken<T> {
     No(String),
 }
 
+impl std::fmt::Debug for RemoteSink {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("RemoteSink").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
 impl RemoteSink {
     /// The registry that `client` speaks to, asked `jobs` things at once; with `dry` it is asked and not changed.
+    /// `watch` is told of bytes as they are sent.
     #[must_use]
-    pub fn new(client: Client, jobs: usize, dry: bool) -> Self {
+    pub fn new(client: Client, jobs: usize, dry: bool, watch: Arc<dyn Watch>) -> Self {
         let (mountable, refusing, counted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { client, jobs: jobs.max(1), dry, mountable, refusing, counted }
+        Self { client, watch, jobs: jobs.max(1), dry, mountable, refusing, counted }
     }
 
     async fn tag(&self, repository: &RepositoryName, name: String) -> Result<Option<(String, TagHere)>, Trouble> {
@@ -108,7 +116,8 @@ impl RemoteSink {
                 Look::Whole(bytes) => bytes,
                 Look::Broken(problem) => return Ok(Brought::Broken(problem)),
             };
-            let once = Once(Arc::new(Mutex::new(Some(Pieces::new(bytes, &blob.digest, blob.size)))));
+            let pieces = Pieces::new(bytes, &blob.digest, blob.size);
+            let once = Once { pieces: Arc::new(Mutex::new(Some(pieces))), watch: Arc::clone(&self.watch) };
             let error = match self.client.push_blob(&place.here, &blob.digest, blob.size, &once, from).await {
                 Ok(Pushed::Mounted) => return Ok(Brought::Known),
                 Ok(Pushed::Sent) => return Ok(Brought::Now(Means::Sent, blob.size)),
@@ -265,7 +274,10 @@ fn told<E>(error: PushError<E>) -> String {
 
 /// The bytes of one blob, to be sent once: opening them anew is for whoever knows the origin.
 #[derive(Clone)]
-struct Once(Arc<Mutex<Option<Pieces>>>);
+struct Once {
+    pieces: Arc<Mutex<Option<Pieces>>>,
+    watch: Arc<dyn Watch>,
+}
 
 /// Why bytes did not come to their end.
 enum Ended {
@@ -280,19 +292,22 @@ impl Content for Once {
     type Pieces = BoxStream<'static, Result<Bytes, Ended>>;
 
     fn open(&self) -> Self::Pieces {
-        let Some(pieces) = locked(&self.0).take() else {
+        let Some(pieces) = locked(&self.pieces).take() else {
             return stream::iter([Err(Ended::Spent)]).boxed();
         };
-        let next = |pieces: Option<Pieces>| async move {
-            let mut pieces = pieces?;
+        let next = |state: Option<(Pieces, Arc<dyn Watch>)>| async move {
+            let (mut pieces, watch) = state?;
             match pieces.next().await {
                 Ok(Ok(None)) => None,
-                Ok(Ok(Some(piece))) => Some((Ok(piece), Some(pieces))),
+                Ok(Ok(Some(piece))) => {
+                    watch.bytes(piece.len() as u64);
+                    Some((Ok(piece), Some((pieces, watch))))
+                }
                 Ok(Err(problem)) => Some((Err(Ended::Broken(problem)), None)),
                 Err(trouble) => Some((Err(Ended::Gone(trouble)), None)),
             }
         };
-        stream::unfold(Some(pieces), next).boxed()
+        stream::unfold(Some((pieces, Arc::clone(&self.watch))), next).boxed()
     }
 }
 
