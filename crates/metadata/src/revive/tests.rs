@@ -90,6 +90,10 @@ impl World {
     fn make(&self, children: &[Index], subject: Option<&Index>) -> Pushed {
         let known = |index: &Index| self.pushed.get(index.index(self.pushed.len().max(1))).map(|known| &known.0);
         let children: Vec<Value> = children.iter().filter_map(known).map(Pushed::descriptor).collect();
+        self.make_of(&children, subject.and_then(known).map(Pushed::descriptor))
+    }
+
+    fn make_of(&self, children: &[Value], subject: Option<Value>) -> Pushed {
         let letter = ["a", "b", "c", "d"][self.pushed.len() % 4];
         let (mut json, kind) = if children.is_empty() {
             let config = blob_descriptor("application/vnd.oci.image.config.v1+json", letter);
@@ -103,8 +107,8 @@ impl World {
             )
         };
         json["annotations"] = json!({ "n": self.pushed.len().to_string() });
-        if let Some(subject) = subject.and_then(known) {
-            json["subject"] = subject.descriptor();
+        if let Some(subject) = subject {
+            json["subject"] = subject;
         }
         pushed(&json, kind)
     }
@@ -175,10 +179,12 @@ impl World {
                     | ReviveOutcome::Refused(Unrevivable::Elsewhere(_) | Unrevivable::Superseded)
             );
             assert!(expected, "{outcome:?}");
+            self.check();
         }
         for tombstone in self.bed.metadata.tombstones(&of, 0, 10_000).unwrap().found {
             let outcome = self.revive_manifest(&tombstone.digest);
             assert!(!matches!(outcome, ReviveOutcome::Refused(_)), "{outcome:?}");
+            self.check();
         }
         assert_eq!(self.bed.metadata.tombstones(&of, 0, 1).unwrap().found, []);
     }
@@ -326,4 +332,41 @@ fn what_the_rows_know_to_be_damaged_or_gone_does_not_come_back() {
     let gone = Digest::sha256(b"never here");
     assert_eq!(world.revive_manifest(&gone), ReviveOutcome::Refused(Unrevivable::Collected(gone.clone())));
     assert_eq!(world.bury_manifest(&gone, "run"), BuryOutcome::Skipped(Skip::Gone));
+}
+
+#[test]
+fn with_a_tag_that_a_person_names_come_its_children_signatures_and_referrers() {
+    let mut world = World::new();
+    let child = world.make(&[], None);
+    world.push(child, Vec::new());
+    let top = world.make_of(&[world.pushed[0].0.descriptor()], None);
+    world.push(top.clone(), vec!["v1".to_owned(), "v2".to_owned()]);
+    let signature = world.make(&[], None);
+    world.push(signature, vec![format!("{}.sig", top.digest.as_str().replace(':', "-"))]);
+    let referrer = world.make_of(&[], Some(top.descriptor()));
+    world.push(referrer, Vec::new());
+    let before = world.seen();
+    world.at_ms = 2000;
+    for name in ["v1", "v2"] {
+        world.bury_tag(name, &top.digest, "run");
+    }
+    assert!(world.seen().0.is_empty() && world.seen().1.is_empty());
+    let request = ReviveTag {
+        repository: repository("r"),
+        tag: tag("v1"),
+        digest: top.digest,
+        mode: ReviveMode::Explicit,
+        immutable: None,
+        run_id: None,
+        actor: actor(),
+        at_ms: 3000,
+    };
+    let outcome = world.bed.wait(|metadata, done| metadata.revive_tag(request, done)).unwrap();
+    let ReviveOutcome::Revived(revived) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((revived.manifests.len(), revived.tags.len(), revived.left.len()), (4, 1, 0));
+    let after = world.seen();
+    assert_eq!(after.1, before.1);
+    let names: Vec<&str> = after.0.iter().map(|tag| tag.0.as_str()).collect();
+    assert!(names.len() == 2 && names.contains(&"v1") && names.iter().any(|name| name.ends_with(".sig")), "{names:?}");
+    world.check();
 }
