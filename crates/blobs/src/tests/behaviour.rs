@@ -156,7 +156,7 @@ fn every_file_is_shown_once_and_nothing_else(disk: &Disk) {
     let place = Place::new();
     let store = place.open(disk);
     let mut expected: Vec<_> = (0..40_u8).map(|n| push(&store, &[n; 9])).map(|blob| (blob.digest, blob.stat)).collect();
-    let wide = Digest::of(mcr_oci::Algorithm::Sha512, b"wide");
+    let wide = Digest::of(Algorithm::Sha512, b"wide");
     store.put_bytes(b"wide", &wide).unwrap();
     expected.push((wide.clone(), store.stat(&wide).unwrap().unwrap()));
     store.quarantine(&expected.remove(7).0, 5).unwrap();

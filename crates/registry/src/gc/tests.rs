@@ -1,5 +1,7 @@
 //! Runs of the collector over a real registry: what goes, what waits, what stays, and what a run leaves when it is cut off.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at the files themselves")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -73,15 +73,11 @@ impl Head {
     /// One step; the time of the promise once there is one, and none where the answer is 404.
     fn promise(&mut self, world: &World) -> Result<(Progress, Option<i64>), String> {
         let digest = blob(self.blob);
-        let (row, read_at) = match &self.row {
-            Some(row) => row,
-            None => match world.metadata().blob(&repository(self.at), &digest).unwrap() {
-                Lookup::Found(row) => {
-                    self.row = Some((row, world.now()));
-                    return Ok((Progress::Going, None));
-                }
-                Lookup::NotFound | Lookup::NoRepository => return Ok((Progress::Over, None)),
-            },
+        let Some((row, read_at)) = &self.row else {
+            let found = world.metadata().blob(&repository(self.at), &digest).unwrap();
+            let Lookup::Found(row) = found else { return Ok((Progress::Over, None)) };
+            self.row = Some((row, world.now()));
+            return Ok((Progress::Going, None));
         };
         if self.distrusted {
             match settled(world, &digest)? {
