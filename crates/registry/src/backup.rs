@@ -245,6 +245,3 @@ fn present(layers: &ReadOnly, path: &Path, id: &str) -> Result<(), BackupError> 
         ))),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -362,6 +362,3 @@ pub fn find_snapshot(database: &Path, asked: Option<&Path>) -> Result<PathBuf, B
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     )))
 }
-
-#[cfg(test)]
-mod tests;

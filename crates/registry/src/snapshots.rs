@@ -100,6 +100,14 @@ impl Registry {
                     record.name
                 ))
             })?;
+            if report.judgement.findings_total > 0 {
+                tracing::error!(
+                    snapshot = record.name,
+                    findings = report.judgement.findings_total,
+                    tags = report.judgement.incomplete,
+                    "the copy of the blobs is not whole; `mcrsrv snapshot --check` names what is missing"
+                );
+            }
             Ok((record, Some(report)))
         })
         .await
@@ -190,7 +198,8 @@ impl Registry {
                 let files = parts.holds.folder().list()?;
                 let mut seen = parts.snapshots.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.retain(|_, known| files.contains(known));
-                let new: Vec<_> = files.into_iter().filter(|file| !seen.contains_key(&file.name)).collect();
+                // The oldest is told first.
+                let new: Vec<_> = files.into_iter().rev().filter(|file| !seen.contains_key(&file.name)).collect();
                 drop(seen);
                 Ok::<_, MetadataError>(new.into_iter().map(|file| (look_into(&file), file)).collect::<Vec<_>>())
             })

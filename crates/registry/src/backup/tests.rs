@@ -1,1 +1,0 @@
-//! Tests of backups: placeholder until the scenes below are filled.
