@@ -4,6 +4,7 @@
 //! confirms.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use mcr_access::{Administer, GlobalPermit};
 use mcr_metadata::{
@@ -18,6 +19,8 @@ use crate::registry::{Registry, actor};
 
 /// Ended plans that are kept; the oldest go, with their steps.
 pub const MAX_PLANS: usize = 50;
+/// Steps of ended plans that are kept together; the newest one's always.
+const MAX_STEPS_KEPT: u64 = 500_000;
 /// Plans and steps of one page.
 pub const MAX_PLAN_PAGE: usize = 1000;
 /// Digests above which the brake looks at the percentages.
@@ -162,7 +165,7 @@ impl Registry {
     }
 
     /// Discards plans that nobody confirmed in time, forgets old ones and counts those that wait. Called once in a
-    /// while and after every change.
+    /// while and after every run.
     ///
     /// # Errors
     /// Inability.
@@ -176,7 +179,36 @@ impl Registry {
                 self.discard(&plan.id, vec![PlanState::Waiting], reason, system()).await?;
             }
         }
-        while self.parts.writes.durable(|m, done| m.forget_plans(MAX_PLANS, done), |_| ()).await? {}
+        self.forget_old_plans().await?;
+        self.count_waiting().await
+    }
+
+    /// Forgets the oldest ended plans: those beyond [`MAX_PLANS`], and those whose steps would make more than
+    /// [`MAX_STEPS_KEPT`] together. In small writes, with as long a pause after each.
+    async fn forget_old_plans(&self) -> Result<(), Error> {
+        let query = PlanQuery { limit: MAX_PLANS * 2, ..PlanQuery::default() };
+        let metadata = Arc::clone(&self.parts.metadata);
+        let plans = self.parts.blocking.run(move || metadata.plans(&query)).await??;
+        let mut steps = 0;
+        let fits = |plan: &&PlanRecord| {
+            steps += plan.totals.steps;
+            steps <= MAX_STEPS_KEPT
+        };
+        let keep = plans.iter().filter(|plan| plan.state.has_ended()).take_while(fits).count().clamp(1, MAX_PLANS);
+        loop {
+            let began = Instant::now();
+            if !self.parts.writes.durable(|m, done| m.forget_plans(keep, done), |_| ()).await? {
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.parts.volume.stopped() => return Ok(()),
+                () = tokio::time::sleep(began.elapsed()) => {}
+            }
+        }
+    }
+
+    /// Counts the plans that wait, for metrics.
+    async fn count_waiting(&self) -> Result<(), Error> {
         let metadata = Arc::clone(&self.parts.metadata);
         let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
         for job in [Job::Gc, Job::Retention] {
@@ -251,7 +283,9 @@ impl Registry {
     /// # Errors
     /// Inability.
     pub(crate) async fn move_plan(&self, change: MovePlan) -> Result<Option<PlanRecord>, Error> {
-        self.parts.writes.durable(|m, done| m.move_plan(change, done), |_| ()).await
+        let moved = self.parts.writes.durable(|m, done| m.move_plan(change, done), |_| ()).await?;
+        self.count_waiting().await?;
+        Ok(moved)
     }
 
     /// Discards a plan that is in one of `from`.
@@ -294,7 +328,15 @@ impl Registry {
                 tracing::error!(%error, plan = %plan.id, job = plan.job.as_str(), "a plan was not applied to its end");
             }
             drop(run);
+            registry.tidy_quietly().await;
         });
+    }
+
+    /// As [`tidy_plans`](Self::tidy_plans), after a run: what it cannot do now is done within the hour.
+    pub(crate) async fn tidy_quietly(&self) {
+        if let Err(error) = self.tidy_plans().await {
+            tracing::warn!(%error, "old plans could not be tidied");
+        }
     }
 
     /// Goes on with what a former process left: plans that were being applied are applied to their end, those that

@@ -4,16 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcr_metadata::{Candidate, CollectSearch, NewStep, PlanTotals, StepAction, UntaggedManifest, Why};
+use mcr_metadata::{
+    Candidate, CollectSearch, MAX_STEPS_A_WRITE, NewStep, PlanTotals, StepAction, UntaggedManifest, Why,
+};
 use mcr_seams::rfc3339;
 
 use crate::error::Error;
 use crate::gc::asked::{Asked, milliseconds};
+use crate::gc::pace::{FULL_CHUNK, Pace};
 use crate::holds::HeldBy;
 use crate::registry::Registry;
 
 /// Steps of one plan; the rest is for the next run.
 pub(crate) const MAX_STEPS: u64 = 2_000_000;
+/// Steps that are written at once for each that is removed at once: a row at the end of a table is cheap.
+const STEPS_FOR_REMOVAL: usize = MAX_STEPS_A_WRITE / FULL_CHUNK;
 /// Repositories whose rule is remembered while untagged manifests are looked through.
 const MAX_RULES_KEPT: usize = 1000;
 
@@ -24,11 +29,13 @@ pub(crate) struct Planning {
     pub(crate) totals: PlanTotals,
     /// Why not everything stands in it, where that is so.
     pub(crate) cut: Option<&'static str>,
+    pace: Pace,
 }
 
 impl Planning {
-    pub(crate) fn new(plan: &str, asked: Asked) -> Self {
-        Self { plan: plan.to_owned(), asked, totals: PlanTotals::default(), cut: None }
+    pub(crate) fn new(registry: &Registry, plan: &str, asked: Asked) -> Self {
+        let pace = Pace::new(&registry.parts.writes);
+        Self { plan: plan.to_owned(), asked, totals: PlanTotals::default(), cut: None, pace }
     }
 
     /// Counts steps into the totals.
@@ -143,22 +150,27 @@ impl Registry {
     /// # Errors
     /// Inability.
     pub(crate) async fn write_steps(&self, planning: &mut Planning, steps: Vec<NewStep>) -> Result<(), Error> {
-        if steps.is_empty() {
-            return Ok(());
-        }
         if planning.totals.steps + steps.len() as u64 > MAX_STEPS {
             planning.cut = Some("there is more than one plan can hold: run it again");
             return Ok(());
         }
-        let mut counted = planning.totals.steps;
-        match self.add_steps(&planning.plan, &mut counted, steps.clone()).await {
-            Ok(()) => {}
-            Err(Error::DiskFull(_)) => planning.cut = Some("the database's disk is full: run it again"),
-            Err(error) => return Err(error),
+        let mut rest = steps.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(planning.pace.chunk() * STEPS_FOR_REMOVAL));
+            planning.pace.wrote();
+            match self.add_steps(&planning.plan, &mut planning.totals.steps, now.to_vec()).await {
+                Ok(()) => planning.count(now),
+                Err(Error::DiskFull(_)) => {
+                    planning.cut = Some("the database's disk is full: run it again");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            rest = later;
+            if let Some(pause) = planning.pace.pause() {
+                self.sleep(pause).await?;
+            }
         }
-        let written = usize::try_from(counted - planning.totals.steps).unwrap_or(usize::MAX);
-        planning.totals.steps = counted;
-        planning.count(steps.get(..written).unwrap_or(&steps));
         Ok(())
     }
 

@@ -123,7 +123,11 @@ impl Registry {
         }
     }
 
-    async fn sleep(&self, time: Duration) -> Result<(), Error> {
+    /// Sleeps.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the registry stops.
+    pub(crate) async fn sleep(&self, time: Duration) -> Result<(), Error> {
         tokio::select! {
             () = self.parts.volume.stopped() => Err(Error::stopping()),
             () = tokio::time::sleep(time) => Ok(()),

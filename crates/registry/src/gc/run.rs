@@ -25,11 +25,12 @@ impl Registry {
             Err(error) => self.give_up(plan, &error).await,
         }
         drop(run);
+        self.tidy_quietly().await;
     }
 
     /// Makes the plan; true where it is to be applied now.
     async fn plan_gc(&self, plan: &str, asked: Asked, dry_run: bool) -> Result<bool, Error> {
-        let mut planning = Planning::new(plan, asked);
+        let mut planning = Planning::new(self, plan, asked);
         // Files first: they are those that no row names now, not those whose rows are about to go.
         if asked.reconcile {
             self.plan_files(&mut planning).await?;
@@ -49,7 +50,6 @@ impl Registry {
             self.replace_waiting().await?;
         }
         self.turn(plan, to, reason, Some(totals)).await?;
-        self.tidy_plans().await?;
         Ok(to == PlanState::Running)
     }
 
@@ -93,16 +93,17 @@ impl Registry {
     /// Inability; the plan is then given up, or goes on after the next start.
     pub(crate) async fn apply_gc(&self, plan: &str) -> Result<(), Error> {
         let began = Instant::now();
-        let applied = self.try_apply(plan).await;
-        if let Err(error) = &applied {
-            self.give_up(plan, error).await;
-            return applied.map(drop);
+        match self.try_apply(plan).await {
+            Ok(ended) => {
+                self.count_run(&ended, began);
+                tracing::info!(plan, outcome = %self.gc_message(&ended), "the collector is done");
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up(plan, &error).await;
+                Err(error)
+            }
         }
-        if let Ok(ended) = &applied {
-            self.count_run(ended, began);
-            tracing::info!(plan, outcome = %self.gc_message(ended), "the collector is done");
-        }
-        self.tidy_plans().await
     }
 
     async fn try_apply(&self, plan: &str) -> Result<PlanRecord, Error> {

@@ -11,9 +11,10 @@ use mcr_oci::{Digest, Reference};
 use mcr_seams::Clock;
 
 use crate::gc::GcOptions;
+use crate::gc::pace::{FULL_CHUNK, Pace};
 use crate::plans::{self, PlanFilter};
 use crate::settings::GcSettings;
-use crate::testing::{Bed, NOW, admin, name};
+use crate::testing::{Bed, NOW, admin};
 use crate::{Error, Settings};
 
 mod model;
@@ -367,5 +368,16 @@ async fn a_scheduled_run_is_the_registrys_own() {
     bed.registry.run_scheduled_gc().await.unwrap();
     let last = bed.registry.gc_status(&bed.global()).await.unwrap().last.unwrap();
     assert_eq!((last.actor.as_str(), last.progress.blobs_removed), ("mcrsrv", 1));
-    assert_eq!(name("a").as_str(), "a");
+}
+
+#[tokio::test]
+async fn it_goes_in_small_steps_only_beside_others() {
+    let bed = Bed::new();
+    let mut pace = Pace::new(&bed.registry.parts.writes);
+    assert_eq!((pace.chunk(), pace.pause()), (FULL_CHUNK, None));
+    pace.wrote();
+    bed.registry.note_reconcile(false).await.unwrap();
+    assert_eq!((pace.chunk(), pace.pause()), (FULL_CHUNK, None), "its own writes are not others'");
+    bed.push_blob("a", "beside it").await;
+    assert!(pace.chunk() < FULL_CHUNK && pace.pause().is_some());
 }
