@@ -1,5 +1,7 @@
 //! Tests of the journal.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at files behind the registry's back")]
+
 use std::path::PathBuf;
 
 use mcr_access::Delete;
