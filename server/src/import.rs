@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use mcr_access::{AccountKind, Administer, GlobalPermit, Identity};
 use mcr_client::Client;
+use mcr_oci::RepositoryName;
 use mcr_registry::{Adopter, Paths, Registry};
 use mcr_scanner::KindRules;
 use mcr_seams::Clock;
@@ -133,6 +134,9 @@ pub fn run(asked: &Import, log_format: Option<LogFormat>) -> Result<ExitCode, Fa
     if matches!(source, Source::Registry(_)) && asked.hardlinks {
         return Err(usage("--hardlinks are for a tree on the same file system: name its path".to_owned()));
     }
+    if let Some(prefix) = &asked.prefix {
+        RepositoryName::parse(prefix).map_err(|error| usage(format!("--prefix {prefix:?}: {error}")))?;
+    }
     let kinds = KindRules::parse(&asked.kind).map_err(usage)?;
     startup::refuse_foreign_database(&config)?;
     process::raise_file_limit();
@@ -153,8 +157,13 @@ pub fn run(asked: &Import, log_format: Option<LogFormat>) -> Result<ExitCode, Fa
     } else {
         startup::refuse_network_filesystem(&config)?;
         refuse_other_user(&config)?;
+        // Before anything is made: an origin that is not there must leave nothing behind.
+        let tree = match &source {
+            Source::Tree(path) => Some(tree(asked, path, &kinds)?),
+            Source::Registry(_) => None,
+        };
         let _lock = lock(asked, &config)?;
-        runtime.block_on(wet(asked, &config, &source, &kinds, &shown))
+        runtime.block_on(wet(asked, &config, &source, tree, &shown))
     };
     shown.clear();
     tell(asked, &outcome?)
@@ -238,14 +247,9 @@ async fn wet(
     asked: &Import,
     config: &Config,
     source: &Source,
-    kinds: &KindRules,
+    tree: Option<TreeOrigin>,
     shown: &Arc<Shown>,
 ) -> Result<Outcome, Failure> {
-    // Before anything is made: an origin that is not there must leave nothing behind.
-    let tree = match source {
-        Source::Tree(path) => Some(tree(asked, path, kinds)?),
-        Source::Registry(_) => None,
-    };
     let registry = open(config).await?;
     let identity = Identity::new("import", AccountKind::Human, true, None);
     let permit = registry

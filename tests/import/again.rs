@@ -48,7 +48,8 @@ fn it_follows_tags_that_moved_and_lists_those_that_went() {
     assert_eq!(second.listed("gone"), ["team/app:latest"]);
     assert_eq!((second.count("unchanged"), second.count("imported")), (2, 0), "{second:#?}");
     let server = serve(&scene.data());
-    assert_eq!(pull::assert_whole(&server.client(), "base", "1").digest, *next.digest());
+    let _ = pull::assert_whole(&server.client(), "base", "1");
+    assert_eq!(server.client().get("/v2/base/manifests/1").expect(200).text().as_bytes(), next.manifest.bytes);
     // It stays: whether it is to go is not the old registry's to say.
     assert_eq!(pull::tags(&server.client(), "team/app"), ["latest", "v1"]);
 }
@@ -67,7 +68,7 @@ fn what_was_pushed_here_since_stays() {
     assert_eq!(second.listed("kept"), ["base:1"]);
     assert!(second.listed("gone").is_empty(), "what no import brought is not gone: {second:#?}");
     let server = serve(&scene.data());
-    assert_eq!(pull::assert_whole(&server.client(), "base", "1").digest, *ours.digest());
+    assert_eq!(server.client().get("/v2/base/manifests/1").expect(200).text().as_bytes(), ours.manifest.bytes);
 }
 
 #[test]

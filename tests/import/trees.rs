@@ -57,13 +57,13 @@ fn what_is_broken_is_listed_and_left_out() {
         image
     };
     let (cut, flipped, unlinked, gone) = (broken("cut"), broken("flipped"), broken("unlinked"), broken("gone"));
+    // The orphan index: its children's own tags never were, so the collection of registry:2 takes them.
+    scene.registry.collect();
     Tree::cut(&tree.data(&cut.layers[0].digest), 7);
     Tree::flip(&tree.data(&flipped.layers[1].digest));
     std::fs::remove_file(tree.layer("broken", &unlinked.layers[0].digest)).unwrap();
     std::fs::remove_file(tree.revision("broken", gone.digest())).unwrap();
     std::fs::write(tree.current("base", "2"), b"no digest").unwrap();
-    // The orphan index: its children's own tags never were, so the collection of registry:2 takes them.
-    scene.registry.collect();
     let before = picture(scene.root());
     let done = import(&scene.data(), [scene.root()]);
     done.expect(1);

@@ -167,6 +167,12 @@ impl Adopter {
         self.registry.parts.blocking.run(read).await?
     }
 
+    /// Whether a repository takes indexes that lack children (`commit = "sparse"`).
+    #[must_use]
+    pub fn takes_partial(&self, repository: &RepositoryName) -> bool {
+        self.registry.parts.settings.is_sparse(repository.as_str())
+    }
+
     /// Takes a file's bytes as the blob `digest`: shared where the file system can, else copied; with `link` as a
     /// second name of the same file. `place` is given back when the bytes were hashed, before they are synced; `tell`
     /// learns how many more were hashed.

@@ -129,6 +129,9 @@ impl LocalSink {
     }
 
     async fn commit(&self, repository: &RepositoryName, image: Image) -> Result<Landed, Trouble> {
+        if image.absent > 0 && !self.adopter.takes_partial(repository) {
+            return Ok(Landed::Incomplete(Vec::new()));
+        }
         let mut made = 0;
         let mut moved_tags = Vec::new();
         let last = image.manifests.len().saturating_sub(1);

@@ -35,7 +35,7 @@ enum Prepared {
     /// It is here already, with these manifests.
     Unchanged(Vec<Digest>),
     /// All its blobs are here.
-    Whole { image: Image, absent: u64 },
+    Whole(Image),
     /// It was left out, and the report says why.
     LeftOut,
 }
@@ -161,7 +161,7 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
             for prepared in batch {
                 match prepared? {
                     Prepared::Unchanged(digests) => have.add(digests),
-                    Prepared::Whole { image, absent } => images.push((image, absent)),
+                    Prepared::Whole(image) => images.push(image),
                     Prepared::LeftOut => {}
                 }
             }
@@ -201,8 +201,7 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
             self.broken(place, &root, findings);
             return Ok(Prepared::LeftOut);
         }
-        let absent = closure.absent_children;
-        Ok(Prepared::Whole { image: self.image(root, closure), absent })
+        Ok(Prepared::Whole(self.image(root, closure)))
     }
 
     async fn unchanged(&self, place: &Place, root: Root) -> Result<Prepared, Trouble> {
@@ -234,14 +233,14 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
         tags.sort_by(|one, two| (one.at_ms, &one.tag).cmp(&(two.at_ms, &two.tag)));
         let first = tags.first().map(|tag| tag.at_ms);
         let pushed_ms = first.unwrap_or_else(|| time(closure.pushed_ms));
-        Image { manifests: closure.manifests, blobs: closure.blobs, tags, pushed_ms }
+        Image { manifests: closure.manifests, blobs: closure.blobs, tags, pushed_ms, absent: closure.absent_children }
     }
 
-    async fn land(&self, place: &Place, images: Vec<(Image, u64)>, have: &mut Have) -> Result<(), Trouble> {
+    async fn land(&self, place: &Place, images: Vec<Image>, have: &mut Have) -> Result<(), Trouble> {
         if images.is_empty() {
             return Ok(());
         }
-        let (images, absent): (Vec<Image>, Vec<u64>) = images.into_iter().unzip();
+        let absent: Vec<u64> = images.iter().map(|image| image.absent).collect();
         let told: Vec<(Vec<TagAt>, Vec<Digest>)> = images.iter().map(of_image).collect();
         let outcomes = self.sink.land(&place.here, images).await?;
         for ((outcome, absent), (tags, digests)) in outcomes.into_iter().zip(absent).zip(told) {

@@ -67,6 +67,8 @@ pub struct Image {
     pub tags: Vec<ImageTag>,
     /// When it was pushed, in Unix milliseconds.
     pub pushed_ms: i64,
+    /// Children that are not there where that is no finding; a sink that takes no such index keeps nothing of it.
+    pub absent: u64,
 }
 
 /// A tag that came to point elsewhere.

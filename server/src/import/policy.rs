@@ -137,7 +137,9 @@ fn said(record: &RuleRecord) -> NewRule {
 /// still the one that was imported.
 fn same(known: &NewRule, rule: &NewRule) -> bool {
     let words = |words: &[String]| {
-        let mut words: Vec<String> = words.to_vec();
+        // `pull` and `registry:pull` are the same action.
+        let plain = |word: &String| word.strip_prefix("registry:").unwrap_or(word).to_owned();
+        let mut words: Vec<String> = words.iter().map(plain).collect();
         words.sort_unstable();
         words.dedup();
         words
