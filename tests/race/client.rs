@@ -6,6 +6,9 @@ use mcr_tests::{Blob, Client, Image, Index, Random, pull, push};
 
 use crate::game::{Game, Lost, Promises, SHARED, expect};
 
+/// The layers that children of indexes are made of.
+const CHILDREN: [[usize; 2]; 5] = [[0, 1], [1, 2], [3, 4], [5, 6], [6, 0]];
+
 /// One of them.
 pub(crate) struct Pusher<'a> {
     pub(crate) game: &'a Game,
@@ -46,6 +49,12 @@ impl Pusher<'_> {
         Image::over(architecture, layers.collect())
     }
 
+    /// One of few images, so that a child belongs to many indexes, of which some go while others come.
+    fn child(&mut self, architecture: &str) -> Image {
+        let layers = self.random.pick(&CHILDREN).iter().map(|layer| self.game.layers[*layer].clone());
+        Image::over(architecture, layers.collect())
+    }
+
     fn push_image(&mut self, client: &Client) -> Result<(), Lost> {
         let (repository, tag, kept) = self.place();
         // Of another architecture than any child: what is deleted by its digest is then nobody's child.
@@ -62,7 +71,7 @@ impl Pusher<'_> {
 
     fn push_index(&mut self, client: &Client) -> Result<(), Lost> {
         let (repository, tag, kept) = self.place();
-        let images = vec![self.image("amd64"), self.image("arm64")];
+        let images = vec![self.child("amd64"), self.child("arm64")];
         let promises = Promises::new();
         for image in &images {
             let digest = image.digest().to_string();

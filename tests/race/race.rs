@@ -103,7 +103,9 @@ fn race(time: Duration, kill_every: Duration) {
     assert_kept(&game);
     let _ = server.stop();
     store::assert_tidy(&data);
-    for what in ["images pushed", "indexes pushed", "blobs relied on", "pulls", "deletes", "collections", "retention runs"] {
+    for what in
+        ["images pushed", "indexes pushed", "blobs relied on", "pulls", "deletes", "collections", "retention runs"]
+    {
         assert!(game.ledger.counted(what) > 0, "the race had no {what}: {}", game.ledger.counts());
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn files(layers: &Path) -> BTreeSet<String> {
 pub(crate) fn rows(database: &Path, sql: &str) -> BTreeSet<String> {
     let mut command: Command = tools::command("sqlite3");
     let output = process::run(command.arg("-readonly").arg(database).arg(sql)).ok();
-    output.stdout.lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
 /// Insists that nothing is left that nothing needs, and nothing lacks what it needs.
