@@ -11,8 +11,8 @@ use crate::failure::Outcome;
 use crate::global::{Global, LogFormat};
 use crate::print::tell;
 use crate::{
-    audit, gc, import, integrity, login, plan, policy, print, probe, read_only, repo, retention, save, scan, snapshot, status, tag,
-    token, verify,
+    audit, gc, import, integrity, login, plan, policy, print, probe, read_only, repo, retention, save, scan, snapshot,
+    status, tag, token, verify,
 };
 
 /// Look after a registry from the command line.

@@ -32,6 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper-util", &["mcr-server", "mcr-ctl", "mcr-tests"]),
     ("rcgen", &["mcr-server", "mcr-bench", "mcr-tests"]),
     ("prometheus", &["mcr-server", "mcr-probe"]),
+    ("tar", &["mcr-transfer"]),
     ("tokio-rustls", &["mcr-server", "mcr-tests"]),
 ];
 

@@ -83,6 +83,9 @@ fn what_is_broken_is_listed_and_left_out() {
     std::fs::OpenOptions::new().write(true).open(old.data(&layer(&cut))).unwrap().set_len(5).unwrap();
     std::fs::remove_file(old.revision("bad", index.images[0].digest())).unwrap();
     let new = Server::start();
+    // What is flipped is seen only by who reads it.
+    let (code, report) = import(&old.url(), &new.url(), &["--dry-run"]);
+    assert_eq!((code, count(&report, "imported"), count(&report, "broken")), (Some(1), 3, 2), "{report}");
     let (code, report) = import(&old.url(), &new.url(), &[]);
     assert_eq!((code, count(&report, "imported"), count(&report, "broken")), (Some(1), 2, 3), "{report}");
     let kinds: Vec<(&str, &str)> = report["broken"]

@@ -78,6 +78,18 @@ impl Pieces {
         }
     }
 
+    /// Whether the first bytes can be had; what is wrong, where not. Nothing else may be asked of it then.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub(crate) async fn begins(mut self) -> Result<Option<Problem>, Trouble> {
+        match self.raw().await {
+            Ok(_) => Ok(None),
+            Err(StreamEnd::Broken(problem)) => Ok(Some(problem)),
+            Err(StreamEnd::Gone(trouble)) => Err(trouble),
+        }
+    }
+
     /// What is wrong with all that came.
     fn verdict(&mut self) -> Option<Problem> {
         let computed = self.hasher.take()?.finish();

@@ -104,6 +104,22 @@ impl RemoteSink {
         }
     }
 
+    /// What sending a blob would come to, as far as its first bytes tell.
+    async fn would_send<O: Origin>(&self, origin: &O, place: &Place, blob: &Blob) -> Result<Brought, Trouble> {
+        if locked(&self.counted).contains(&blob.digest) {
+            return Ok(Brought::Known);
+        }
+        let problem = match origin.blob(place, blob).await? {
+            Look::Whole(bytes) => Pieces::new(bytes, &blob.digest, blob.size).begins().await?,
+            Look::Broken(problem) => Some(problem),
+        };
+        if let Some(problem) = problem {
+            return Ok(Brought::Broken(problem));
+        }
+        locked(&self.counted).insert(blob.digest.clone());
+        Ok(Brought::Now(Means::Sent, blob.size))
+    }
+
     async fn send<O: Origin>(
         &self,
         origin: &O,
@@ -239,10 +255,7 @@ impl Sink for RemoteSink {
                 None => Brought::Already,
             },
             BlobAnswer::Found(_) | BlobAnswer::Missing { .. } if self.dry => {
-                match locked(&self.counted).insert(blob.digest.clone()) {
-                    true => Brought::Now(Means::Sent, blob.size),
-                    false => Brought::Known,
-                }
+                self.would_send(origin, place, blob).await?
             }
             BlobAnswer::Found(_) | BlobAnswer::Missing { .. } => self.send(origin, place, blob, known.as_ref()).await?,
         };
