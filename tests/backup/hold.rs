@@ -75,10 +75,11 @@ fn a_young_snapshot_that_cannot_be_read_holds_everything() {
     let taken = snapshot(server.data(), &[]);
     std::fs::write(taken["path"].as_str().unwrap(), "damaged").unwrap();
     client.delete(&format!("/v2/a/manifests/{}", image.digest())).expect(202);
-    // Longer than the promises of the push last.
-    std::thread::sleep(std::time::Duration::from_secs(21));
-    let plan = collect(&client);
-    assert!(there(&server, &image), "{plan:#}");
+    // Once the promises of the push have run out, the snapshot alone holds it.
+    clock::wait_until("only the snapshot to hold it", || {
+        collect(&client)["totals"]["held_bytes"].as_u64().unwrap() > 0
+    });
+    assert!(there(&server, &image));
     std::fs::remove_file(taken["path"].as_str().unwrap()).unwrap();
     let _ = collect(&client);
     assert!(!there(&server, &image), "with the snapshot gone nothing holds it");

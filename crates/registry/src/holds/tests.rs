@@ -79,7 +79,7 @@ async fn a_folder_that_cannot_be_read_is_an_error_and_never_nothing() {
     let bed = Bed::new();
     let holds = &bed.registry.parts.holds;
     fs::write(bed.directory.path().join("backups"), "in the way").unwrap();
-    assert!(holds.look().is_err() && holds.keeps(&mcr_oci::Digest::sha256(b"x")).is_err());
+    assert!(holds.look().is_err() && holds.keeps(&Digest::sha256(b"x")).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn more_snapshots_than_are_kept_open_hold_all_the_same() {
     let file = snapshot(&bed, NOW);
     let blob = bed.push_blob("a/b", "in the last").await;
     for n in 1..70 {
-        fs::copy(&file.path, file.path.with_file_name(format!("mcr-20261118-{:02}{:02}00.db", 10 + n / 60, n % 60)))
+        fs::copy(&file.path, file.path.with_file_name(format!("mcr-20261118-{:02}{:02}30.db", 10 + n / 60, n % 60)))
             .unwrap();
     }
     let holds = &bed.registry.parts.holds;
