@@ -2,6 +2,7 @@
 
 mod of_access;
 mod of_backup;
+mod of_leaving;
 mod of_loss;
 mod of_ours;
 mod of_registry2;
@@ -9,6 +10,7 @@ mod of_watching;
 
 pub(crate) use of_access::{certificate_expiring, identity_service_down, login_and_permission_problems};
 pub(crate) use of_backup::backup_restore;
+pub(crate) use of_leaving::leave_registry_2;
 pub(crate) use of_loss::database_lost;
 pub(crate) use of_ours::{blob_quarantined, disk_filling, docker_registry_down, high_error_rate, push_refused};
 pub(crate) use of_registry2::{catalog_inaccessible, manifest_integrity_failure, orphan_index, scan_findings};

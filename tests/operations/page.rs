@@ -142,20 +142,28 @@ impl Night {
     /// Runs the blocks under a heading; returns what they said.
     #[track_caller]
     pub(crate) fn run(&mut self, section: &str) -> String {
+        self.run_with(section, &mut |_| {})
+    }
+
+    /// The same; `before` is told which block of the section comes next, from 0, and does what the reader does between
+    /// them.
+    #[track_caller]
+    pub(crate) fn run_with(&mut self, section: &str, before: &mut dyn FnMut(usize)) -> String {
         let unset: Vec<&String> =
             self.variables.iter().filter(|name| !self.environment.contains_key(OsStr::new(name.as_str()))).collect();
         assert!(unset.is_empty(), "{}: the test does not set {unset:?}", self.name);
         let chosen: Vec<(usize, Block)> = self.blocks.iter().cloned().enumerate().collect();
         let mut said = String::new();
-        let mut some = false;
+        let mut nth = 0;
         for (number, block) in chosen.into_iter().filter(|(_, block)| block.section == section) {
             if block.language == "sh" {
-                some = true;
+                before(nth);
+                nth += 1;
                 assert!(self.ran.insert(number), "{}:{}: ran twice", self.name, block.line);
                 said.push_str(&self.shell(&block));
             }
         }
-        assert!(some, "{}: no `sh` block under {section:?}", self.name);
+        assert!(nth > 0, "{}: no `sh` block under {section:?}", self.name);
         said
     }
 

@@ -34,6 +34,7 @@ pages! {
     low_cache_hit_rate => "RegistryLowCacheHitRate.md",
     identity_service_down => "RegistryIdentityServiceDown.md",
     certificate_expiring => "RegistryCertificateExpiring.md",
+    leave_registry_2 => "leave-registry-2.md",
     login_and_permission_problems => "login-and-permission-problems.md",
     backup_restore => "backup-restore.md",
     database_lost => "database-lost.md",
