@@ -116,7 +116,9 @@ fn no_message_breaks_anything() {
         attack(&grpc, &mut random, method);
     }
     assert!(!scene.server.log().contains("panicked"), "{}", scene.server.log());
-    assert_eq!(scene.client.get("/v1/health").expect(200).json()["status"], "ok");
+    let _ = scene.send("PUT", "/v1/read-only", &serde_json::json!({"read_only": false})).expect(200);
+    let health = scene.client.get("/v1/health").expect(200).json();
+    assert_eq!(health["status"], "ok", "{health}");
     assert_eq!(scene.send("POST", "/v1/audit/verify", &serde_json::json!({})).expect(200).json()["sound"], true);
 }
 

@@ -28,7 +28,7 @@ fn the_services_are_those_of_the_contract() {
             "mcr.v1.RegistryService",
         ]
     );
-    assert_eq!(grpc.methods().len(), 25);
+    assert_eq!(grpc.methods().len(), 38);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod audit;
 mod garbage;
 mod grpc;
 mod inputs;
+mod keeping;
 mod openapi;
 mod parity;
 mod policy;

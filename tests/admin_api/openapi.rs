@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::scene::Scene;
 
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 fn document(scene: &Scene, home: &Path) -> Value {
     let document = scene.client.nobody().get("/v1/openapi.json").expect(200);
     std::fs::write(home.join("openapi.json"), &document.body).unwrap();
@@ -30,9 +32,10 @@ fn what_is_documented_is_answered_and_nothing_else() {
     let (scene, home) = (Scene::filled(), tempfile::tempdir().unwrap());
     let document = document(&scene, home.path());
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 21);
+    assert_eq!(paths.len(), 33);
     for (path, item) in paths {
-        let target = path.replace("{name}", "app").replace("{tag}", "none").replace("{id}", "77");
+        let target =
+            path.replace("{name}", "app").replace("{tag}", "none").replace("{id}", "77").replace("{digest}", DIGEST);
         let known: BTreeSet<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             if method == "DELETE" && target == "/v1/repositories/app" {

@@ -32,7 +32,7 @@ fn plain(value: &Value) -> Value {
 }
 
 #[track_caller]
-fn same(what: &str, rest: &Value, grpc: &Value) {
+pub(crate) fn same(what: &str, rest: &Value, grpc: &Value) {
     assert_eq!(plain(rest), plain(grpc), "{what}");
 }
 
@@ -209,8 +209,11 @@ fn a_session_of_one_is_a_session_of_the_other() {
     assert_eq!(status.code(), Code::Unauthenticated);
 }
 
-/// Questions that are refused: REST's method, target and body, gRPC's method and message, the code.
-const REFUSED: &[(&str, &str, &str, &str, &str, Code)] = &[
+/// A question that is refused: REST's method, target and body, gRPC's method and message, the code.
+pub(crate) type Refusal = (&'static str, &'static str, &'static str, &'static str, &'static str, Code);
+
+/// Questions that are refused.
+const REFUSED: &[Refusal] = &[
     ("GET", "/v1/repositories?n=0", "", "RegistryService/ListRepositories", r#"{"n": 0}"#, Code::InvalidArgument),
     ("GET", "/v1/repositories/nothing", "", "RegistryService/GetRepository", r#"{"name": "nothing"}"#, Code::NotFound),
     ("GET", "/v1/repositories/BAD", "", "RegistryService/GetRepository", r#"{"name": "BAD"}"#, Code::InvalidArgument),
@@ -327,7 +330,7 @@ const REFUSED: &[(&str, &str, &str, &str, &str, Code)] = &[
 ];
 
 /// The same while the registry is read-only.
-const REFUSED_READ_ONLY: &[(&str, &str, &str, &str, &str, Code)] = &[
+const REFUSED_READ_ONLY: &[Refusal] = &[
     (
         "DELETE",
         "/v1/repositories/app",
@@ -346,16 +349,21 @@ const REFUSED_READ_ONLY: &[(&str, &str, &str, &str, &str, Code)] = &[
     ),
 ];
 
-#[test]
-fn refusals_are_the_same_sentence() {
-    let (scene, grpc) = filled();
-    let compare = |(method, target, body, call, request, code): (&str, &str, &str, &str, &str, Code)| {
+/// Asks both ways and compares the sentences.
+#[track_caller]
+pub(crate) fn compared(scene: &Scene, grpc: &Grpc, questions: &[Refusal]) {
+    for &(method, target, body, call, request, code) in questions {
         let rest = send(&scene.client, method, target, body.as_bytes()).json();
         let status = grpc.call(call, &serde_json::from_str(request).unwrap()).expect_err(call);
         assert_eq!(status.code(), code, "{call}: {status:?}");
         assert_eq!(rest["error"].as_str(), Some(status.message()), "{method} {target}");
-    };
-    REFUSED.iter().copied().for_each(compare);
+    }
+}
+
+#[test]
+fn refusals_are_the_same_sentence() {
+    let (scene, grpc) = filled();
+    compared(&scene, &grpc, REFUSED);
     let _ = scene.send("PUT", "/v1/read-only", &json!({"read_only": true, "reason": "moving"})).expect(200);
-    REFUSED_READ_ONLY.iter().copied().for_each(compare);
+    compared(&scene, &grpc, REFUSED_READ_ONLY);
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod failures;
+mod keeping;
 mod logins;
 mod operations;
 mod policies;

@@ -30,6 +30,13 @@ fn served() -> BTreeSet<String> {
     let mut add = |allow: &str, template: &str| {
         served.extend(allow.split(", ").map(|method| format!("{method} {template}")));
     };
+    endpoints(&mut add);
+    admin(&mut add);
+    served.extend(Method::all().into_iter().map(str::to_owned));
+    served
+}
+
+fn endpoints(add: &mut dyn FnMut(&str, &str)) {
     let (template, examples) = routes! { Endpoint,
         Endpoint::VersionRedirect => "/v2", "/v2";
         Endpoint::Version => "/v2/", "/v2/";
@@ -57,6 +64,9 @@ fn served() -> BTreeSet<String> {
             add(endpoint.allow(), expected);
         }
     }
+}
+
+fn admin(add: &mut dyn FnMut(&str, &str)) {
     let (template, examples) = routes! { AdminPath,
         AdminPath::Login => "/v1/auth/login", "/v1/auth/login";
         AdminPath::Logout => "/v1/auth/logout", "/v1/auth/logout";
@@ -67,6 +77,20 @@ fn served() -> BTreeSet<String> {
         AdminPath::Tag(..) => "/v1/repositories/{name}/tags/{tag}", "/v1/repositories/a/b/tags/v1";
         AdminPath::TagHistory(..) =>
             "/v1/repositories/{name}/tags/{tag}/history", "/v1/repositories/a/b/tags/v1/history";
+        AdminPath::RestoreRepository(_) => "/v1/repositories/{name}/restore", "/v1/repositories/a/b/restore";
+        AdminPath::RestoreTag(..) =>
+            "/v1/repositories/{name}/tags/{tag}/restore", "/v1/repositories/a/b/tags/v1/restore";
+        AdminPath::RestoreManifest(..) =>
+            "/v1/repositories/{name}/manifests/{digest}/restore", "/v1/repositories/a/b/manifests/DIGEST/restore";
+        AdminPath::Restore => "/v1/restore", "/v1/restore";
+        AdminPath::Gc => "/v1/gc", "/v1/gc";
+        AdminPath::GcStatus => "/v1/gc/status", "/v1/gc/status";
+        AdminPath::Retention => "/v1/retention/run", "/v1/retention/run";
+        AdminPath::Plans => "/v1/plans", "/v1/plans";
+        AdminPath::Plan(_) => "/v1/plans/{id}", "/v1/plans/1";
+        AdminPath::ConfirmPlan(_) => "/v1/plans/{id}/confirm", "/v1/plans/1/confirm";
+        AdminPath::DiscardPlan(_) => "/v1/plans/{id}/discard", "/v1/plans/1/discard";
+        AdminPath::Snapshot => "/v1/snapshot", "/v1/snapshot";
         AdminPath::Rules => "/v1/policy/rules", "/v1/policy/rules";
         AdminPath::Rule(_) => "/v1/policy/rules/{id}", "/v1/policy/rules/1";
         AdminPath::Explain => "/v1/policy/explain", "/v1/policy/explain";
@@ -85,8 +109,6 @@ fn served() -> BTreeSet<String> {
         assert_eq!(template(&path), expected, "{example}");
         add(path.allow(), expected);
     }
-    served.extend(Method::all().into_iter().map(str::to_owned));
-    served
 }
 
 /// What has a row.

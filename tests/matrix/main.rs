@@ -17,6 +17,7 @@ mod listings;
 mod mounts;
 mod rows;
 mod rows_grpc;
+mod rows_keeping;
 mod rows_rest;
 mod rules;
 mod world;

@@ -6,16 +6,28 @@ use mcr_rpc::v1;
 use prost::Message as _;
 
 use crate::rows::{Act, Row};
+use crate::rows_keeping;
 use crate::rows_rest::{foreign_token, made_rule, own_session, own_token, pair};
 use crate::world::READ;
 
-fn row(path: &'static str, note: &'static str, act: Act) -> Row {
+pub(crate) fn row(path: &'static str, note: &'static str, act: Act) -> Row {
     Row { method: "", path, note, act }
 }
 
 /// The rows of gRPC.
 pub(crate) fn grpc() -> Vec<Row> {
-    [registry(), policy(), audit(), admin(), tokens(), integrity(), others()].concat()
+    [
+        registry(),
+        rows_keeping::registry(),
+        policy(),
+        audit(),
+        admin(),
+        rows_keeping::admin(),
+        tokens(),
+        integrity(),
+        others(),
+    ]
+    .concat()
 }
 
 fn registry() -> Vec<Row> {

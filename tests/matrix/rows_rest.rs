@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cell::{Ask, Cell};
 use crate::rows::{Row, each};
+use crate::rows_keeping;
 use crate::world::{Holds, READ, send_json};
 
 const READS: [&str; 2] = ["GET", "HEAD"];
@@ -18,6 +19,7 @@ pub(crate) fn rest() -> Vec<Row> {
     policy(&mut rows);
     audit(&mut rows);
     tokens(&mut rows);
+    rows_keeping::rest(&mut rows);
     state(&mut rows);
     each(&mut rows, &["GET"], "/v1/<nothing>", "no endpoint", |cell, method| {
         cell.ask(method, "/v1/nothing", &Ask::plain())

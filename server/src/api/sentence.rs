@@ -74,7 +74,8 @@ fn would(plan: &PlanRecord) -> String {
     match plan.job {
         Job::Gc => format!("would free {} ({})", bytes(totals.bytes), counted(totals.digests, "digest")),
         Job::Retention => {
-            format!("would delete {} and {}", counted(totals.tags, "tag"), counted(totals.digests, "manifest"))
+            let (tags, digests) = (counted(totals.tags, "tag"), counted(totals.digests, "digest"));
+            format!("would delete {tags} ({digests}, {})", bytes(totals.bytes))
         }
     }
 }

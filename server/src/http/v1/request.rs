@@ -86,7 +86,8 @@ impl Request {
 
     /// The body as JSON, where everything in it may be left out and so may the body.
     pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, ApiError> {
-        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+        let left_out = matches!(self.body.trim_ascii(), b"" | b"null");
+        if left_out { Ok(T::default()) } else { self.json() }
     }
 }
 
@@ -101,7 +102,8 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         }
         ApiError::Invalid(text)
     };
-    if body.is_empty() {
+    // A list would be taken for the fields of a struct in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApiError::Invalid("the body: a JSON object is needed".to_owned()));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
@@ -149,7 +151,9 @@ mod tests {
     #[test]
     fn complaints_name_the_place() {
         assert!(complaint("{").starts_with("the body: EOF"), "{}", complaint("{"));
-        assert!(complaint("").contains("a JSON object is needed"));
+        for body in ["", "[1, \"allow\"]", "null", "7", "x"] {
+            assert!(complaint(body).contains("a JSON object is needed"), "{body}");
+        }
         assert!(complaint(r#"{"priority":1,"effect":"allow"} x"#).contains("trailing"));
         let wrong = complaint(r#"{"priority":1,"effect":"allow","actions":["a",7]}"#);
         assert!(wrong.starts_with("actions[1]: invalid type: integer `7`"), "{wrong}");
