@@ -94,7 +94,7 @@ pub(crate) fn run(global: &Global, command: &Import) -> Result<Answer, Failure> 
         }
     });
     bar.clear();
-    Ok(answer(Report { dry_run: command.dry_run, ..report? }))
+    Ok(answer(&Report { dry_run: command.dry_run, ..report? }))
 }
 
 /// Reads the address of the old registry.
@@ -107,7 +107,7 @@ fn source(text: &str, plain_http: bool) -> Result<Url, Failure> {
     base_url(text, plain_http && !text.contains("://")).map_err(named)
 }
 
-fn answer(report: Report) -> Answer {
+fn answer(report: &Report) -> Answer {
     let outcome = match report.verdict() {
         Verdict::Done => Outcome::Holds,
         Verdict::LeftOut => Outcome::Bad,
