@@ -34,6 +34,9 @@ pub struct BuryTag {
     pub tag: Tag,
     /// Where it must point still.
     pub expected: Digest,
+    /// When it came to point there, in Unix milliseconds, as whoever judged it saw: one that went away and came back
+    /// since then is young. None: whenever.
+    pub moved_at_ms: Option<i64>,
     /// Tags that may not be deleted.
     pub immutable: Option<TagGuard>,
     /// Stands on everything that goes, so that just this can be undone.
@@ -149,6 +152,7 @@ impl Write for BuryTag {
                 start
             }
             Some((_, to)) if to != self.expected => return Ok(BuryOutcome::Skipped(Skip::Moved { to })),
+            Some((_, to)) if self.moved_since(tx, repository)? => return Ok(BuryOutcome::Skipped(Skip::Moved { to })),
             Some((manifest, digest)) => {
                 if run.holds(self.tag.as_str()) {
                     return Ok(BuryOutcome::Skipped(Skip::Immutable));
@@ -164,6 +168,16 @@ impl Write for BuryTag {
 
     fn is_frugal(&self, _answer: &BuryOutcome) -> bool {
         true
+    }
+}
+
+impl BuryTag {
+    fn moved_since(&self, tx: &Connection, repository: i64) -> Result<bool, Error> {
+        let Some(judged) = self.moved_at_ms else { return Ok(false) };
+        let moved: i64 = tx
+            .prepare_cached("SELECT moved_at FROM tags WHERE repository_id = ?1 AND name = ?2")?
+            .query_row((repository, self.tag.as_str()), |row| row.get(0))?;
+        Ok(moved != judged)
     }
 }
 

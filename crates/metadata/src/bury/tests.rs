@@ -13,12 +13,37 @@ fn bury(bed: &Bed, name: &str, expected: &Digest, immutable: Option<&str>) -> Bu
         repository: repository("r"),
         tag: tag(name),
         expected: expected.clone(),
+        moved_at_ms: None,
         immutable: held.map(|held| TagGuard(Arc::new(move |tag| tag.starts_with(&held)))),
         run_id: "run".to_owned(),
         actor: actor(),
         at_ms: 5000,
     };
     bed.wait(|metadata, done| metadata.bury_tag(request, done)).unwrap()
+}
+
+#[test]
+fn a_tag_that_went_away_and_came_back_since_it_was_judged_is_young() {
+    let bed = Bed::new();
+    let one = bed.push_image("r", &["a"], &["v1"], 1000);
+    bed.push_image("r", &["b"], &["v1"], 2000);
+    bed.push_image("r", &["a"], &["v1"], 3000);
+    let at = |moved_at_ms| BuryTag {
+        repository: repository("r"),
+        tag: tag("v1"),
+        expected: one.digest.clone(),
+        moved_at_ms: Some(moved_at_ms),
+        immutable: None,
+        run_id: "run".to_owned(),
+        actor: actor(),
+        at_ms: 5000,
+    };
+    for judged in [1000, i64::MIN] {
+        let outcome = bed.wait(|metadata, done| metadata.bury_tag(at(judged), done)).unwrap();
+        assert_eq!(outcome, BuryOutcome::Skipped(Skip::Moved { to: one.digest.clone() }));
+    }
+    let outcome = bed.wait(|metadata, done| metadata.bury_tag(at(3000), done)).unwrap();
+    assert_eq!(buried(outcome).manifests, std::slice::from_ref(&one.digest));
 }
 
 fn buried(outcome: BuryOutcome) -> Buried {

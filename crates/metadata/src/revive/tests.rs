@@ -125,6 +125,7 @@ impl World {
             repository: repository("r"),
             tag: tag(name),
             expected: expected.clone(),
+            moved_at_ms: None,
             immutable: None,
             run_id: run.to_owned(),
             actor: actor(),

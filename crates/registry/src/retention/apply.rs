@@ -22,8 +22,8 @@ const AT_ONCE: usize = 16;
 /// What was found again of one repository, and what was done to it by this process.
 struct Place {
     ground: Ground,
-    /// Tags that the rule lets go, as of now; those it keeps are there with `false`.
-    tags: HashMap<String, bool>,
+    /// Tags with when they moved, and whether the rule lets them go, as of now.
+    tags: HashMap<String, (i64, bool)>,
     gone_tags: HashSet<String>,
     gone_manifests: HashSet<Digest>,
 }
@@ -100,8 +100,8 @@ impl Registry {
             .run(move || -> Result<Option<Place>, Error> {
                 let facts = ground.metadata.retention_facts(&ground.name)?.unwrap_or_default();
                 let verdicts = verdicts(&ground.rule, &facts, ground.immutable.as_ref(), ground.times);
-                let tags =
-                    facts.tags.into_iter().map(|tag| tag.name).zip(verdicts.iter().map(Option::is_some)).collect();
+                let judged = facts.tags.into_iter().zip(verdicts);
+                let tags = judged.map(|(tag, verdict)| (tag.name, (tag.moved_at_ms, verdict.is_some()))).collect();
                 let (gone_tags, gone_manifests) = (HashSet::new(), HashSet::new());
                 Ok(Some(Place { ground, tags, gone_tags, gone_manifests }))
             })
@@ -119,11 +119,11 @@ impl Registry {
             }
             Some(place) => {
                 // Tags first, many at once; what goes with them is then known.
-                let tags: Vec<(&PlanStep, Tag)> =
+                let tags: Vec<(&PlanStep, (Tag, i64))> =
                     steps.iter().filter_map(|step| Some((step, place.own_tag(step)?))).collect();
                 let (ground, writes) = (&place.ground, tags.into_iter());
-                let bury = |(step, tag): (&PlanStep, Tag)| {
-                    let bury = self.bury_tag(run, ground, tag, step.digest.clone());
+                let bury = |(step, judged): (&PlanStep, (Tag, i64))| {
+                    let bury = self.bury_tag(run, ground, judged, step.digest.clone());
                     let position = step.position;
                     async move { bury.await.map(|outcome| (position, outcome)) }
                 };
@@ -171,10 +171,23 @@ impl Registry {
         })
     }
 
-    async fn bury_tag(&self, run: &Run<'_>, ground: &Ground, tag: Tag, expected: Digest) -> Result<BuryOutcome, Error> {
-        let immutable = ground.immutable.clone();
-        let (repository, run_id, actor) = (ground.name.clone(), run.id.to_owned(), run.actor.clone());
-        let bury = BuryTag { repository, tag, expected, immutable, run_id, actor, at_ms: self.parts.clock.now_ms() };
+    async fn bury_tag(
+        &self,
+        run: &Run<'_>,
+        ground: &Ground,
+        (tag, moved_at_ms): (Tag, i64),
+        expected: Digest,
+    ) -> Result<BuryOutcome, Error> {
+        let bury = BuryTag {
+            repository: ground.name.clone(),
+            tag,
+            expected,
+            moved_at_ms: Some(moved_at_ms),
+            immutable: ground.immutable.clone(),
+            run_id: run.id.to_owned(),
+            actor: run.actor.clone(),
+            at_ms: self.parts.clock.now_ms(),
+        };
         let mut all = Buried::default();
         loop {
             let (bury, caches) = (bury.clone(), Arc::clone(&self.parts.caches));
@@ -215,11 +228,14 @@ impl Registry {
 }
 
 impl Place {
-    /// The tag of a step that stands for itself: one that the rule lets go, as of now.
-    fn own_tag(&self, step: &PlanStep) -> Option<Tag> {
+    /// The tag of a step that stands for itself, and when it moved: one that the rule lets go, as of now.
+    fn own_tag(&self, step: &PlanStep) -> Option<(Tag, i64)> {
         let name = step.tag.as_ref()?;
-        let goes = self.tags.get(name).copied().unwrap_or_else(|| !is_follower(name));
-        goes.then(|| Tag::parse(name).ok()).flatten()
+        // One that was gone when this looked may have been begun by this run; one that came since then did not move when
+        // nobody saw it.
+        let (moved_at_ms, goes) = self.tags.get(name).copied().unwrap_or((i64::MIN, !is_follower(name)));
+        let tag = Tag::parse(name).ok().filter(|_| goes)?;
+        Some((tag, moved_at_ms))
     }
 
     fn note(&mut self, outcome: &BuryOutcome, more: &mut PlanProgress) {
