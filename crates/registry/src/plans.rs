@@ -66,6 +66,17 @@ pub(crate) fn brake(totals: &PlanTotals, max_percent: u8) -> Option<String> {
     })
 }
 
+/// How much `part` is of `all`, in percent: whole where there is nothing it could be a part of, such as files that have
+/// no row.
+#[expect(clippy::cast_precision_loss, reason = "a percentage for people, and for a comparison with a whole number")]
+pub(crate) fn percent(part: u64, all: u64) -> f64 {
+    match (part, all) {
+        (0, _) => 0.0,
+        (_, 0) => 100.0,
+        (part, all) => part as f64 * 100.0 / all as f64,
+    }
+}
+
 impl Registry {
     /// A page of the plans there are, at most `n` (up to [`MAX_PLAN_PAGE`]).
     ///
@@ -128,6 +139,12 @@ impl Registry {
         let plan = self.plan_row(id).await?;
         if plan.state != PlanState::Waiting {
             return Err(not_waiting(&plan));
+        }
+        if plan.expires_at_ms.is_some_and(|at| at <= self.parts.clock.now_ms()) {
+            self.tidy_plans().await?;
+            return Err(Error::Conflict(
+                "nobody confirmed the plan in time: let a new one be made, and look at it".to_owned(),
+            ));
         }
         let run = self.parts.runs.begin(plan.job)?;
         let confirmed = self
@@ -255,6 +272,10 @@ impl Registry {
             let at_ms = self.parts.clock.now_ms();
             let (from, to) = (vec![PlanState::Planning, PlanState::Running], PlanState::Failed);
             let reason = Some("it was cut off, and its end could not be written down".to_owned());
+            // Rows may be gone whose files are not.
+            if job == Job::Gc && plan.state == PlanState::Running {
+                self.note_reconcile(true).await?;
+            }
             let (id, actor) = (plan.id, system());
             let change = MovePlan { id, from, to, reason, totals: None, expires_at_ms: None, actor, at_ms };
             self.move_plan(change).await?;

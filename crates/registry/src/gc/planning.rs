@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcr_metadata::{
-    Candidate, CollectSearch, MAX_STEPS_A_WRITE, NewStep, PlanTotals, StepAction, UntaggedManifest, Why,
+    Candidate, CollectSearch, MAX_STEPS_A_WRITE, NewStep, PlanJob, PlanState, PlanTotals, StepAction, UntaggedManifest,
+    Why,
 };
 use mcr_seams::rfc3339;
 
@@ -13,6 +14,7 @@ use crate::error::Error;
 use crate::gc::asked::{Asked, milliseconds};
 use crate::gc::pace::{FULL_CHUNK, Pace};
 use crate::holds::HeldBy;
+use crate::plans::percent;
 use crate::registry::Registry;
 
 /// Steps of one plan; the rest is for the next run.
@@ -29,13 +31,18 @@ pub(crate) struct Planning {
     pub(crate) totals: PlanTotals,
     /// Why not everything stands in it, where that is so.
     pub(crate) cut: Option<&'static str>,
+    /// Bytes of all blobs; none where the search did not come to its end.
+    all_bytes: Option<u64>,
+    /// Bytes that only manifests name which become tombstones: they go in a later run, but the brake looks at them now.
+    buried_bytes: u64,
     pace: Pace,
 }
 
 impl Planning {
     pub(crate) fn new(registry: &Registry, plan: &str, asked: Asked) -> Self {
         let pace = Pace::new(&registry.parts.writes);
-        Self { plan: plan.to_owned(), asked, totals: PlanTotals::default(), cut: None, pace }
+        let (totals, plan) = (PlanTotals::default(), plan.to_owned());
+        Self { plan, asked, totals, cut: None, all_bytes: None, buried_bytes: 0, pace }
     }
 
     /// Counts steps into the totals.
@@ -89,27 +96,45 @@ impl Registry {
             planning.totals.waiting_digests += held_count;
             self.write_steps(planning, steps).await?;
         }
-        self.add_up(planning, &search).await
+        Self::add_up(planning, &search);
+        Ok(())
     }
 
-    async fn add_up(&self, planning: &mut Planning, search: &CollectSearch) -> Result<(), Error> {
+    fn add_up(planning: &mut Planning, search: &CollectSearch) {
         let waiting = search.waiting();
-        let metadata = Arc::clone(&self.parts.metadata);
-        let tags = self.parts.blocking.run(move || metadata.count_tags()).await??;
         let totals = &mut planning.totals;
         totals.waiting_digests += waiting.digests;
         totals.waiting_bytes = waiting.bytes.saturating_add(totals.held_bytes);
         totals.waiting_until_ms = waiting.until_ms;
-        totals.percent_bytes = percent(totals.bytes, search.blob_bytes());
+        planning.all_bytes = planning.cut.is_none().then(|| search.blob_bytes());
+    }
+
+    /// How much of everything the plan takes, for the brake.
+    ///
+    /// # Errors
+    /// Inability.
+    pub(crate) async fn weigh_plan(&self, planning: &mut Planning) -> Result<(), Error> {
+        let (metadata, seen) = (Arc::clone(&self.parts.metadata), planning.all_bytes);
+        let read = move || -> Result<_, mcr_metadata::Error> {
+            // A search that was cut has not seen every blob.
+            let bytes = seen.map_or_else(|| metadata.summary().map(|all| all.blob_bytes), Ok)?;
+            Ok((bytes, metadata.count_tags()?))
+        };
+        let (bytes, tags) = self.parts.blocking.run(read).await??;
+        let totals = &mut planning.totals;
+        totals.percent_bytes = percent(totals.bytes.saturating_add(planning.buried_bytes), bytes);
         totals.percent_tags = percent(totals.tags, tags);
         Ok(())
     }
 
-    /// Writes the steps of untagged manifests that a confirmed rule of retention lets go.
+    /// Writes the steps of untagged manifests that a confirmed rule of retention lets go. None while a plan of retention
+    /// waits for a person: it may wait because of these very manifests.
     async fn plan_untagged(&self, planning: &mut Planning, search: &mut CollectSearch) -> Result<(), Error> {
-        if self.parts.settings.retention.iter().all(|rule| rule.delete_untagged_after.is_none()) {
+        let none = self.parts.settings.retention.iter().all(|rule| rule.delete_untagged_after.is_none());
+        if none || self.retention_waits().await? {
             return Ok(());
         }
+        let mut buried: HashMap<String, Vec<i64>> = HashMap::new();
         let due = planning.asked.due(self.parts.clock.now_ms());
         let mut next = Some(0);
         let mut rules: HashMap<String, Option<Duration>> = HashMap::new();
@@ -138,10 +163,22 @@ impl Registry {
                 if due.undo_ms == 0 && manifest.since_ms.saturating_add(due.wait_ms) <= due.now_ms {
                     search.take(manifest);
                 }
+                buried.entry(manifest.repository.clone()).or_default().push(manifest.id);
             }
             self.write_steps(planning, page.into_iter().map(bury).collect()).await?;
         }
+        for doomed in buried.into_values() {
+            let metadata = Arc::clone(&self.parts.metadata);
+            let (bytes, _) = self.parts.blocking.run(move || metadata.bytes_only_of(&doomed)).await??;
+            planning.buried_bytes = bytes.into_values().fold(planning.buried_bytes, u64::saturating_add);
+        }
         Ok(())
+    }
+
+    async fn retention_waits(&self) -> Result<bool, Error> {
+        let metadata = Arc::clone(&self.parts.metadata);
+        let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
+        Ok(open.iter().any(|plan| plan.job == PlanJob::Retention && plan.state == PlanState::Waiting))
     }
 
     /// Writes steps behind those there are. A plan that grows too long, or finds no room in the database, is cut there:
@@ -214,9 +251,4 @@ pub(crate) fn step(candidate: Candidate) -> NewStep {
         bytes: candidate.bytes,
         reason,
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a percentage for a comparison with a whole number")]
-fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }

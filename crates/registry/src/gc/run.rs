@@ -38,6 +38,7 @@ impl Registry {
         if planning.cut.is_none() {
             self.plan_rows(&mut planning).await?;
         }
+        self.weigh_plan(&mut planning).await?;
         let Planning { totals, cut, .. } = planning;
         let braked = brake(&totals, self.parts.settings.gc.max_delete_percent).filter(|_| !asked.confirmed);
         let cut = cut.map(str::to_owned);

@@ -17,6 +17,7 @@ use crate::settings::GcSettings;
 use crate::testing::{Bed, NOW, admin};
 use crate::{Error, Settings};
 
+mod brake;
 mod model;
 
 const HOUR: i64 = 3_600_000;

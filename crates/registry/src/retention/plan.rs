@@ -11,6 +11,7 @@ use super::doom::{Gone, Graph};
 use super::rules::{Prepared, millis};
 use super::verdict::{Times, verdicts, words};
 use crate::error::Error;
+use crate::plans::percent;
 use crate::registry::Registry;
 
 /// Repositories of one page.
@@ -106,11 +107,6 @@ impl Registry {
         totals.percent_tags = percent(totals.tags, all.tags);
         Ok(())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
-fn percent(part: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
 }
 
 impl Ground {
