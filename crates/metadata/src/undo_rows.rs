@@ -161,18 +161,26 @@ impl Metadata {
     pub fn run_of_deleted(&self, name: &RepositoryName) -> Result<Option<String>, Error> {
         self.readers.read(|connection| {
             let Some(repository) = any_repository(connection, name)? else { return Ok(None) };
-            // Nothing else buries links in runs; a repository without any is known by when it went.
-            let of_links = connection
+            // Nothing else buries links in runs. Where all of them were pushed again, tags are lost still.
+            let of_links_and_tags = connection
                 .prepare_cached(
-                    "SELECT run_id FROM repository_blobs
-                     WHERE repository_id = ?1 AND deleted_at IS NOT NULL AND run_id IS NOT NULL
-                     ORDER BY deleted_at DESC LIMIT 1",
+                    "SELECT run_id FROM
+                         (SELECT run_id, deleted_at AS at FROM repository_blobs
+                          WHERE repository_id = ?1 AND deleted_at IS NOT NULL AND run_id IS NOT NULL
+                          UNION ALL
+                          SELECT h.run_id, h.at FROM tag_history h
+                          WHERE h.repository_id = ?1 AND h.run_id IS NOT NULL AND h.current IS NULL
+                            AND h.id = (SELECT max(id) FROM tag_history l WHERE l.repository_id = ?1 AND l.tag = h.tag)
+                            AND EXISTS (SELECT 1 FROM audit a
+                                        WHERE a.at = h.at AND a.event = 'repo_deleted' AND a.repository = ?2))
+                     ORDER BY at DESC LIMIT 1",
                 )?
-                .query_row([repository], |row| row.get(0))
+                .query_row(params![repository, name.as_str()], |row| row.get(0))
                 .optional()?;
-            if of_links.is_some() {
-                return Ok(of_links);
+            if of_links_and_tags.is_some() {
+                return Ok(of_links_and_tags);
             }
+            // One without any is known by when it went.
             Ok(connection
                 .prepare_cached(
                     "SELECT m.run_id FROM repositories r CROSS JOIN manifests m ON m.repository_id = r.id

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use mcr_access::{Administer, GlobalPermit, Permit, Push};
-use mcr_metadata::{Deletes, ReviveManifest, ReviveMode, ReviveOutcome, ReviveTag, Unrevivable};
+use mcr_metadata::{Deletes, PlanState, ReviveManifest, ReviveMode, ReviveOutcome, ReviveTag, Unrevivable};
 use mcr_oci::{Digest, RepositoryName, Tag};
 
 use crate::error::Error;
@@ -170,9 +170,24 @@ impl Registry {
                     "nothing is known of such a run; `mcrctl plan list` shows those there are".to_owned(),
                 ));
             }
+            if !what.dry_run {
+                self.has_ended(run).await?;
+            }
         }
         let (registry, who) = (self.clone(), actor(permit.identity()));
         self.finish(async move { registry.undo(of, what.dry_run, who).await.map(|(report, _)| report) }).await
+    }
+
+    /// A run that goes on would take again what its undo brings back.
+    async fn has_ended(&self, run: &str) -> Result<(), Error> {
+        let (metadata, asked) = (Arc::clone(&self.parts.metadata), run.to_owned());
+        match self.parts.blocking.run(move || metadata.plan(&asked)).await?? {
+            Some(plan) if plan.state == PlanState::Running => Err(Error::Conflict(format!(
+                "the run is under way: wait for its end (`mcrctl plan show {run}`), or stop it (`mcrctl read-only on`, then \
+                 off), and undo it then"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Undoes the delete of a repository. What was pushed there since then stays as it is.

@@ -209,6 +209,44 @@ async fn a_repository_comes_back_with_its_unnamed_blobs_and_keeps_what_was_pushe
 }
 
 #[tokio::test]
+async fn tags_of_a_repository_come_back_though_everything_they_need_was_pushed_again() {
+    let bed = Bed::new();
+    bed.put_image("app", "one", None, &["v1", "v2"]).await;
+    let before = bed.state_of("app");
+    bed.clock.advance(1000);
+    bed.registry.delete_repository(&bed.global(), &name("app")).await.unwrap();
+    bed.put_image("app", "one", None, &["new"]).await;
+    let restored = bed.registry.restore_repository(&bed.global(), &name("app")).await.unwrap();
+    assert_eq!((restored.tags, restored.manifests, restored.refused.len()), (2, 0, 0), "{restored:?}");
+    let after = bed.state_of("app");
+    assert_eq!((&after.tags["v1"], &after.tags["v2"]), (&before.tags["v1"], &before.tags["v2"]));
+    let again = bed.registry.restore_repository(&bed.global(), &name("app")).await;
+    assert!(matches!(again, Err(Error::NameUnknown(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_is_not_undone_beside_it() {
+    let bed = Bed::with(settings(vec![keep_last(0)]));
+    bed.put_image("app", "one", None, &["v1"]).await;
+    let plan = bed.run_retention(crate::RetentionOptions::default()).await;
+    let running = mcr_metadata::MovePlan {
+        id: plan.id.clone(),
+        from: vec![plan.state],
+        to: mcr_metadata::PlanState::Running,
+        reason: None,
+        totals: None,
+        expires_at_ms: None,
+        actor: crate::plans::system(),
+        at_ms: NOW,
+    };
+    bed.registry.move_plan(running).await.unwrap().unwrap();
+    let what = RestoreRun { run: Some(plan.id), ..RestoreRun::default() };
+    let refused = bed.registry.restore_run(&bed.global(), what.clone()).await.unwrap_err();
+    assert!(matches!(&refused, Error::Conflict(why) if why.contains("under way")), "{refused}");
+    bed.registry.restore_run(&bed.global(), RestoreRun { dry_run: true, ..what }).await.unwrap();
+}
+
+#[tokio::test]
 async fn everything_since_a_time_comes_back_of_one_account_or_of_all() {
     let bed = Bed::new();
     bed.registry
