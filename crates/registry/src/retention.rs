@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcr_access::{Administer, GlobalPermit};
-use mcr_metadata::{Actor, MovePlan, NoteRules, PlanJob as Job, PlanState, PlanTotals};
+use mcr_metadata::{Actor, MovePlan, NoteRules, PlanJob as Job, PlanRecord, PlanState, PlanTotals};
 use mcr_oci::glob;
 use serde_json::json;
 
@@ -123,7 +123,7 @@ impl Registry {
     async fn waits_for(&self, asked: &Asked) -> Result<bool, Error> {
         let metadata = Arc::clone(&self.parts.metadata);
         let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
-        let waits = |plan: &mcr_metadata::PlanRecord| {
+        let waits = |plan: &PlanRecord| {
             plan.job == Job::Retention
                 && plan.state == PlanState::Waiting
                 && fingerprints(plan).iter().any(|fingerprint| asked.about.contains(fingerprint))
@@ -199,6 +199,7 @@ impl Registry {
         if !asked.options.confirmed {
             if let Some(reason) = self.must_wait(asked, &planned) {
                 tracing::warn!(plan = id, reason, "a plan of retention waits for a person");
+                self.replace_waiting_like(id).await?;
                 return self.retention_move(id, from, PlanState::Waiting, Some(reason), Some(planned.totals)).await;
             }
         } else {
@@ -211,6 +212,21 @@ impl Registry {
         }
         self.retention_move(id, from, PlanState::Running, None, Some(planned.totals)).await?;
         self.apply_retention(id).await
+    }
+
+    /// A plan of today stands for those of the same rules and repositories that waited before.
+    async fn replace_waiting_like(&self, id: &str) -> Result<(), Error> {
+        let mine = self.plan_row(id).await?;
+        let same = |plan: &PlanRecord, key: &str| plan.settings.get(key) == mine.settings.get(key);
+        let metadata = Arc::clone(&self.parts.metadata);
+        for plan in self.parts.blocking.run(move || metadata.open_plans()).await?? {
+            let waits = plan.job == Job::Retention && plan.state == PlanState::Waiting;
+            if waits && same(&plan, "rules") && same(&plan, "repositories") {
+                let reason = "a newer plan took its place".to_owned();
+                self.discard(&plan.id, vec![PlanState::Waiting], reason, plans::system()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Why the plan must wait for a person, if it must.

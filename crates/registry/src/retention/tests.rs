@@ -242,6 +242,7 @@ async fn a_run_that_was_cut_off_goes_on_where_it_stands() {
             repository: name("app"),
             tag: tag(gone),
             expected: before.tags[gone].0.clone(),
+            moved_at_ms: None,
             immutable: None,
             run_id: id.clone(),
             actor: crate::plans::system(),
@@ -349,4 +350,38 @@ async fn a_push_that_names_what_a_run_took_within_the_lease_is_not_refused() {
         assert!(matches!(refused, Err(Error::Incomplete(_))), "{refused:?}");
         bed.put_image("app", "child", None, &["child"]).await;
     }
+}
+
+#[tokio::test]
+async fn a_push_that_names_many_which_came_and_went_in_pairs_is_not_refused() {
+    let bed = Bed::with(settings(vec![keep_last(0)]));
+    let mut children = Vec::new();
+    for at in 0..12 {
+        let child = bed.put_image("app", &format!("child {at}"), None, &[]).await;
+        children.push(bed.put_image("app", &format!("about {at}"), Some(&child), &[]).await);
+        children.insert(children.len() - 1, child);
+    }
+    let all: Vec<_> = children.iter().collect();
+    bed.put_index("app", &all, None, &["old"]).await;
+    bed.run_retention_now().await;
+    assert_eq!(bed.state_of("app").manifests.len(), 0);
+    let extra = bed.put_image("app", "extra", None, &[]).await;
+    let all: Vec<_> = all.into_iter().chain([&extra]).collect();
+    bed.put_index("app", &all, None, &["new"]).await;
+    bed.check_whole("app").await;
+}
+
+#[tokio::test]
+async fn a_plan_that_waits_gives_way_to_a_newer_one_of_the_same_rules_and_places() {
+    let bed = Bed::with(settings(vec![keep_last(0)]));
+    bed.put_image("app", "one", None, &["v1"]).await;
+    let one = bed.run_retention(options()).await;
+    let elsewhere = RetentionOptions { repositories: vec!["app".to_owned()], ..options() };
+    let other = bed.run_retention(elsewhere).await;
+    let two = bed.run_retention(options()).await;
+    let mut states = Vec::new();
+    for plan in [&one, &other, &two] {
+        states.push(bed.registry.plan(&bed.global(), &plan.id).await.unwrap().state);
+    }
+    assert_eq!(states, [PlanState::Discarded, PlanState::Waiting, PlanState::Waiting]);
 }

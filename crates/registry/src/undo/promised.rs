@@ -43,7 +43,9 @@ impl Registry {
             };
             match self.revive_manifest(write).await? {
                 ReviveOutcome::Revived(_) => any = true,
-                ReviveOutcome::There | ReviveOutcome::Refused(_) => return Ok(any),
+                // It came along with one before it, or a person deleted it: the next walk tells.
+                ReviveOutcome::There => {}
+                ReviveOutcome::Refused(_) => return Ok(any),
             }
         }
         Ok(any)
