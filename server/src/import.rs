@@ -44,7 +44,7 @@ Exit codes: 0 all of it is here, 1 something was left out or refused, 2 wrong us
 /// Threads of a run that may block.
 const BLOCKING_THREADS: usize = 96;
 /// Files that are synced and booked while others are hashed.
-const AHEAD_OF_HASHING: usize = 16;
+const AHEAD_OF_HASHING: usize = 64;
 /// Most jobs.
 const JOBS_MAX: u16 = 256;
 

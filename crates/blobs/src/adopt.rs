@@ -9,13 +9,16 @@ use mcr_oci::{Algorithm, Digest, Hasher};
 
 use crate::disk::DiskFile;
 use crate::hash::hash_up_to;
-use crate::{Committed, Disk, Error, PutError, Store};
+use crate::{Committed, Disk, Error, FileStat, PutError, Store};
 
 /// Bytes copied at a time.
 const COPY_SIZE: usize = 1024 * 1024;
 
 /// After this many new bytes the disk is asked to begin writing them.
 const WRITE_BACK_EVERY: u64 = 8 * 1024 * 1024;
+
+/// Up to so many blobs are synced one by one: a sync of the file system waits for what others wrote as well.
+const SYNC_EACH: usize = 2;
 
 /// How a file's bytes came to be ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +198,37 @@ impl Store {
         Disk::point("blob.synced", file.path())?;
         let stat = self.publish(file, expected, staged.size)?;
         Ok(Committed { digest: expected.clone(), size: staged.size, stat })
+    }
+
+    /// Makes many staged bytes blobs, each as [`commit_staged`](Self::commit_staged) does, with two syncs for all of
+    /// them: one before their renames and one after. One answer each, in their order.
+    ///
+    /// The caller holds the locks on their digests until it has recorded the stats.
+    ///
+    /// # Errors
+    /// Where a sync fails: then none of them is to be believed, though some may be in their places, whole.
+    pub fn commit_all(&self, all: &[(Staged, Digest)]) -> Result<Vec<Result<Committed, PutError>>, Error> {
+        if all.len() <= SYNC_EACH || !self.disk.can_sync_all() {
+            return Ok(all.iter().map(|(staged, expected)| self.commit_staged(staged, expected)).collect());
+        }
+        self.disk.sync_all(&self.layout.uploads)?;
+        let placed: Vec<Result<FileStat, PutError>> =
+            all.iter().map(|(staged, expected)| self.place(staged, expected)).collect();
+        self.disk.sync_all(&self.layout.layers)?;
+        let committed = |(placed, (staged, expected)): (Result<FileStat, PutError>, &(Staged, Digest))| {
+            placed.map(|stat| Committed { digest: expected.clone(), size: staged.size, stat })
+        };
+        Ok(placed.into_iter().zip(all).map(committed).collect())
+    }
+
+    fn place(&self, staged: &Staged, expected: &Digest) -> Result<FileStat, PutError> {
+        if staged.digest != *expected {
+            let (expected, computed) = (expected.clone(), staged.digest.clone());
+            return Err(PutError::DigestMismatch { expected, computed });
+        }
+        let file = &staged.pending.file;
+        Disk::point("blob.synced", file.path())?;
+        Ok(self.publish_unsynced(file, expected, staged.size)?)
     }
 }
 

@@ -67,14 +67,20 @@ impl Store {
 
     /// Brings a synced file to its final path, durably, and answers its stat there.
     pub(crate) fn publish(&self, file: &DiskFile, digest: &Digest, size: u64) -> Result<FileStat, Error> {
+        let stat = self.publish_unsynced(file, digest, size)?;
+        self.disk.sync_directory(&self.layout.shard(digest))?;
+        Disk::point("blob.dir_synced", &self.layout.blob(digest))?;
+        Ok(stat)
+    }
+
+    /// The same, but for the sync of the directory: the blob is durable only after that.
+    pub(crate) fn publish_unsynced(&self, file: &DiskFile, digest: &Digest, size: u64) -> Result<FileStat, Error> {
         let target = self.layout.blob(digest);
         self.shards.ensure(&self.disk, &self.layout, digest)?;
         if let Err(error) = self.disk.rename(file.path(), &target) {
             self.rename_again(error, file.path(), &target, digest)?;
         }
         Disk::point("blob.renamed", &target)?;
-        self.disk.sync_directory(&self.layout.shard(digest))?;
-        Disk::point("blob.dir_synced", &target)?;
         // After the rename, which moves the ctime.
         let stat = FileStat::of(&file.metadata()?);
         if stat.size == size {

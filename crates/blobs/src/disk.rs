@@ -196,6 +196,17 @@ impl Disk {
         synced.map_err(|source| Error::new("sync directory", path, source))
     }
 
+    /// Whether [`sync_all`](Self::sync_all) does what it says here.
+    pub(crate) fn can_sync_all(&self) -> bool {
+        self.forgetful.is_none()
+    }
+
+    /// Makes everything durable that was written to the file system that holds `path`.
+    pub(crate) fn sync_all(&self, path: &Path) -> Result<(), Error> {
+        let synced = File::open(path).and_then(|directory| Ok(rustix::fs::syncfs(directory)?));
+        synced.map_err(|source| Error::new("sync the file system of", path, source))
+    }
+
     /// Shows `visit` the names in a directory, in the file system's order, until it breaks off, and answers with what.
     /// A directory that is not there has no names; names that are not UTF-8 are none of ours and left out.
     pub(crate) fn names<B>(

@@ -4,23 +4,25 @@
 //! The bytes of a blob become ours as an upload's do: hashed, synced, renamed, and booked under the digest's lock. A
 //! manifest is committed after the same walk over rows and files, its children before it.
 
+mod gather;
+
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mcr_access::{Administer, GlobalPermit};
-use mcr_blobs::{Adopted, PutError, StageError, Staged, Staging};
+use mcr_blobs::{Adopted, StageError, Staged, Staging};
 use mcr_metadata::{
-    Actor, AdoptBlobs, AdoptManifest, AdoptedBlob, AuditEvent, BlobState, CommitManifest, CommitOutcome, IMPORT,
-    LinkBlobs, Lookup,
+    Actor, AdoptManifest, AuditEvent, BlobState, CommitManifest, CommitOutcome, IMPORT, LinkBlobs, Lookup,
 };
 use mcr_oci::{Algorithm, Digest, Finding, Manifest, Reference, RepositoryName, Tag};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::integrity::{Compared, compare, recorded};
+use crate::integrity::{Compared, compare};
 use crate::registry::Registry;
+use gather::Gather;
 
 /// How the bytes of a file were brought, for whoever reports it.
 pub use mcr_blobs::Adopted as AdoptedBy;
@@ -100,12 +102,14 @@ pub struct ImportedEvent {
 #[derive(Clone, Debug)]
 pub struct Adopter {
     registry: Registry,
+    gather: Arc<Gather>,
 }
 
 /// A blob that comes in pieces. Dropped, it is forgotten.
 #[derive(Debug)]
 pub struct Incoming {
     registry: Registry,
+    gather: Arc<Gather>,
     staging: Option<Staging>,
 }
 
@@ -113,7 +117,7 @@ impl Registry {
     /// What takes in content of other registries, on behalf of an administrator.
     #[must_use]
     pub fn adopter(&self, _permit: &GlobalPermit<Administer>) -> Adopter {
-        Adopter { registry: self.clone() }
+        Adopter { registry: self.clone(), gather: Arc::default() }
     }
 }
 
@@ -206,7 +210,7 @@ impl Adopter {
             }
         };
         match self.registry.parts.blocking.run(stage).await?? {
-            Ok((staged, how)) => self.registry.book_staged(staged, digest.clone(), how).await,
+            Ok((staged, how)) => self.gather.book(&self.registry, staged, digest.clone(), how).await,
             Err(not_taken) => Ok(not_taken),
         }
     }
@@ -222,7 +226,7 @@ impl Adopter {
             Ok(registry.parts.blobs.begin_staging(algorithm)?)
         };
         let staging = self.registry.parts.blocking.run(begin).await??;
-        Ok(Incoming { registry: self.registry.clone(), staging: Some(staging) })
+        Ok(Incoming { registry: self.registry.clone(), gather: Arc::clone(&self.gather), staging: Some(staging) })
     }
 
     /// Makes a repository hold blobs that were taken; gives those that are not here, or not sound.
@@ -352,33 +356,7 @@ impl Incoming {
     /// Inability.
     pub async fn finish(mut self, digest: &Digest) -> Result<BlobTaken, Error> {
         let Some(staging) = self.staging.take() else { return Err(Error::stopping()) };
-        self.registry.book_staged(staging.finish(), digest.clone(), Adopted::Copied).await
-    }
-}
-
-impl Registry {
-    /// Makes staged bytes a blob and books it, under the digest's lock.
-    async fn book_staged(&self, staged: Staged, digest: Digest, how: Adopted) -> Result<BlobTaken, Error> {
-        self.may_write()?;
-        let registry = self.clone();
-        self.finish(async move {
-            let lock = registry.parts.locks.lock(&digest).await;
-            let (blobs, expected, size) = (Arc::clone(&registry.parts.blobs), digest.clone(), staged.size());
-            let commit = move || blobs.commit_staged(&staged, &expected);
-            let committed = match registry.parts.blocking.run(commit).await? {
-                Ok(committed) => committed,
-                Err(PutError::DigestMismatch { computed, .. }) => return Ok(BlobTaken::Differs { computed, size }),
-                Err(PutError::Io(error)) => return Err(error.into()),
-            };
-            let blob = AdoptedBlob { digest, size: committed.size, stat: recorded(committed.stat) };
-            let write = AdoptBlobs { blobs: vec![blob], at_ms: registry.parts.clock.now_ms() };
-            let caches = Arc::clone(&registry.parts.caches);
-            let after = move |(): &()| caches.everything_changed();
-            registry.parts.writes.durable(|m, done| m.adopt_blobs(write, done), after).await?;
-            drop(lock);
-            Ok(BlobTaken::Whole(how, size))
-        })
-        .await
+        self.gather.book(&self.registry, staging.finish(), digest.clone(), Adopted::Copied).await
     }
 }
 

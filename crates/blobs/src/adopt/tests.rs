@@ -102,3 +102,27 @@ fn a_stream_is_hashed_as_it_comes() {
     drop((staged, dropped));
     assert_eq!(leftovers(folder.path()), 0);
 }
+
+#[test]
+fn many_at_once_are_each_judged_by_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    for disk in [Disk::real(), Disk::forgetful()] {
+        let store = store(folder.path(), disk);
+        let mut all = Vec::new();
+        for number in 0..8_u8 {
+            let mut staging = store.begin_staging(Algorithm::Sha256).unwrap();
+            staging.append(&[number; 3]).unwrap();
+            // The fifth was announced as something else.
+            let announced = if number == 4 { Digest::sha256(b"else") } else { Digest::sha256(&[number; 3]) };
+            all.push((staging.finish(), announced));
+        }
+        let committed = store.commit_all(&all).unwrap();
+        assert_eq!(committed.iter().map(Result::is_ok).collect::<Vec<_>>(), (0..8).map(|n| n != 4).collect::<Vec<_>>());
+        for (committed, (_, digest)) in committed.iter().zip(&all) {
+            let stat = store.stat(digest).unwrap();
+            assert_eq!(stat, committed.as_ref().ok().map(|committed| committed.stat));
+        }
+        drop(all);
+        assert_eq!(leftovers(folder.path()), 0);
+    }
+}
