@@ -133,6 +133,8 @@ impl Registry {
                 }
                 Ok(more)
             }
+            // The registry says so itself, and writes nothing meanwhile: the journal is not behind for it.
+            Err(Trouble::Away) => Ok(false),
             Err(trouble) => {
                 let said = trouble.to_string();
                 if before.trouble.as_ref() != Some(&said) {

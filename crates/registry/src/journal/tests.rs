@@ -241,21 +241,17 @@ async fn mostly_dead_weight_is_left_behind() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_where_the_volume_is_away_and_it_is_told_once_it_fails() {
+async fn nothing_is_written_where_the_volume_is_away_and_the_journal_is_not_blamed_for_it() {
     let bed = Bed::new();
     bed.push("demo/app", "one", "1").await;
     let marker = bed.directory.path().join("layers/mcr-registry-id");
     let id = std::fs::read(&marker).unwrap();
     std::fs::remove_file(&marker).unwrap();
-    assert_eq!(bed.registry.journal_step(None).await, Err(()));
+    assert_eq!(bed.registry.journal_step(None).await, Ok(false));
     assert!(!bed.journal().exists());
-    let state = bed.registry.journal_state();
-    assert_eq!(state.trouble.as_deref(), Some("the blob directory is not mounted"));
+    assert_eq!(bed.registry.journal_state().trouble, None);
     let health = bed.registry.health().await;
-    assert!(
-        health.degraded.iter().any(|told| told.starts_with("journal: it has not been written since")),
-        "{health:?}"
-    );
+    assert!(!health.degraded.iter().any(|told| told.starts_with("journal")), "{health:?}");
     std::fs::write(&marker, id).unwrap();
     assert!(bed.registry.parts.volume.look_now());
     bed.journaled().await;
