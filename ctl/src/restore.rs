@@ -1,6 +1,6 @@
 //! `mcrctl tag restore` and `mcrctl repo restore`: bringing back what was deleted; never how.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use mcr_client::Call;
 use mcr_oci::{Digest, Reference};
 use serde_json::{Map, Value, json};
@@ -15,22 +15,23 @@ use crate::when::{When, when};
 
 /// The options of `tag restore`.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true)]
+#[group(skip)]
+#[command(group = ArgGroup::new("what").required(true).args(["reference", "run", "since"]))]
 pub(crate) struct Tag {
     /// The tag, or a manifest by its digest: [HOST/]REPO:TAG, [HOST/]REPO@DIGEST
-    #[arg(value_name = "REPO:TAG", group = "what")]
+    #[arg(value_name = "REPO:TAG")]
     reference: Option<String>,
     /// Point the tag at this manifest of its history instead of the one before
     #[arg(long, value_name = "DIGEST", requires = "reference", value_parser = digest)]
     to: Option<Digest>,
     /// Undo everything that this run of retention or garbage collection, or this delete of a repository, took away
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID")]
     run: Option<String>,
     /// Undo every delete since then: 2h, 7d, or a time such as 2026-11-21T16:00:00Z
-    #[arg(long, value_name = "TIME", group = "what", value_parser = when)]
+    #[arg(long, value_name = "TIME", value_parser = when)]
     since: Option<When>,
     /// With --since: only deletes of this account
-    #[arg(long, value_name = "ACCOUNT", requires = "since")]
+    #[arg(long, value_name = "ACCOUNT", requires = "since", conflicts_with_all = ["run", "reference"])]
     by: Option<String>,
     /// Say what would come back, and change nothing
     #[arg(long, conflicts_with = "reference")]

@@ -92,10 +92,17 @@ fn every_metric_that_rules_and_dashboard_name_is_really_there() {
     asked.retain(|name| !name.contains(':') && !ELSEWHERE.contains(&name.as_str()));
 
     let mut there = BTreeSet::new();
-    let server = Server::start();
+    let mut server = Server::start();
     scene::sound_image(&server.client());
     scene::quarantine_one(&server);
-    there.extend(exposed(&server.client().get("/metrics").expect(200).text()));
+    let _ = server.client().post("/v1/snapshot").expect(201);
+    // The scrub looks what there is to do when it begins.
+    let _ = server.stop();
+    server.restart();
+    there.extend(exposed(&scene::wait_for_figure(&server.client(), "mcr_scrub_oldest_verified_timestamp")));
+    let begun = server.client().post("/v1/gc").expect(202).json();
+    scene::wait_for_plan(&server.client(), begun["id"].as_str().unwrap());
+    there.extend(exposed(&scene::wait_for_figure(&server.client(), "mcr_gc_last_success_timestamp")));
 
     let registry = Registry::start(Mode::Mcias);
     // The identity service was heard of once somebody has logged in.

@@ -2,6 +2,7 @@
 
 mod of_access;
 mod of_backup;
+mod of_keeping;
 mod of_leaving;
 mod of_loss;
 mod of_ours;
@@ -10,6 +11,7 @@ mod of_watching;
 
 pub(crate) use of_access::{certificate_expiring, identity_service_down, login_and_permission_problems};
 pub(crate) use of_backup::backup_restore;
+pub(crate) use of_keeping::{backup_stale, deletion_plan_waiting, garbage_collection, scrub_late};
 pub(crate) use of_leaving::leave_registry_2;
 pub(crate) use of_loss::database_lost;
 pub(crate) use of_ours::{blob_quarantined, disk_filling, docker_registry_down, high_error_rate, push_refused};

@@ -77,3 +77,31 @@ pub(crate) fn scan_textfile(registry: &Distribution) -> String {
     assert_eq!(output.code, Some(1), "{output:?}");
     std::fs::read_to_string(file).unwrap()
 }
+
+/// Waits until a run of garbage collection or retention waits for somebody, or is over.
+#[track_caller]
+pub(crate) fn wait_for_plan(client: &Client, id: &str) {
+    let start = std::time::Instant::now();
+    loop {
+        let plan = client.get(&format!("/v1/plans/{id}")).expect(200).json();
+        if !["planning", "running"].contains(&plan["state"].as_str().unwrap()) {
+            return;
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{plan}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// Waits for a figure of a server, and gives all its figures.
+#[track_caller]
+pub(crate) fn wait_for_figure(client: &Client, name: &str) -> String {
+    let start = std::time::Instant::now();
+    loop {
+        let text = client.get("/metrics").expect(200).text();
+        if text.lines().any(|line| line.starts_with(name)) {
+            return text;
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "no {name} in:\n{text}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}

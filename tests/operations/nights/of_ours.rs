@@ -74,6 +74,7 @@ pub(crate) fn disk_filling(night: &mut Night) {
     night.set("URL", server.url()).set("DATA", &data);
 
     says(&night.run("First look"), &["degraded", "300M", "layers"]);
+    says(&night.run("Mend"), &["would free 0 B", "freed 0 B"]);
     let mut command = Command::new("mount");
     let _ = process::run(command.args(["-o", "remount,size=3g"]).arg(volume.path())).ok();
     let start = Instant::now();
