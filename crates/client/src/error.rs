@@ -28,7 +28,7 @@ pub enum Error {
         advice: String,
     },
     /// 429, or 503 with `Retry-After`, as often as we waited.
-    #[error("{what}: still answers {status} after {waits} waits; ask for less at a time, or try again later")]
+    #[error("{what}: still answers {status} after {waits} waits{said}; ask for less at a time, or try again later")]
     Busy {
         /// The status.
         status: u16,
@@ -36,6 +36,8 @@ pub enum Error {
         what: String,
         /// How often we waited as we were told.
         waits: u32,
+        /// What the registry said of it at last, in brackets; or nothing.
+        said: String,
     },
     /// This one request failed as often as it was tried: 5xx, stalls, resets.
     #[error(

@@ -40,7 +40,7 @@ pub(crate) enum Failure {
         again: bool,
     },
     /// The registry asks for patience.
-    Busy { status: u16, wait: Option<Duration> },
+    Busy { status: u16, wait: Option<Duration>, said: Option<String> },
     /// A connection that ended without an answer. Where a network flaps that says little of the request.
     Reset { reason: String },
     /// A 5xx, a stall.
@@ -60,7 +60,8 @@ impl Trouble {
 
     fn tell(&self, what: &str, failure: &Failure) {
         let why = match failure {
-            Failure::Busy { status, .. } => format!("answers {status}"),
+            Failure::Busy { status, said: None, .. } => format!("answers {status}"),
+            Failure::Busy { status, said: Some(said), .. } => format!("answers {status}: {said}"),
             Failure::Broken { reason, .. } | Failure::Reset { reason } => reason.clone(),
             Failure::Unconnected { error, .. } | Failure::Said(error) => error.to_string(),
         };
@@ -119,9 +120,10 @@ impl Tries {
                 self.unconnected = self.unconnected.saturating_add(1);
                 sleep((*pause).min(self.over)).await;
             }
-            Failure::Busy { status, wait } => {
+            Failure::Busy { status, wait, said } => {
                 if self.waits >= WAITS_MAX {
-                    return Err(Error::Busy { status, what: self.what.clone(), waits: self.waits });
+                    let said = said.map(|said| format!(" ({said})")).unwrap_or_default();
+                    return Err(Error::Busy { status, what: self.what.clone(), waits: self.waits, said });
                 }
                 let wait = wait.unwrap_or_else(|| back_off(self.waits)).clamp(WAIT_MIN, WAIT_MAX);
                 self.waits = self.waits.saturating_add(1);

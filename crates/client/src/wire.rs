@@ -165,8 +165,9 @@ impl Wire {
             }
             _ => return Ok(answer),
         }
+        let said = answer.said().await.text;
         answer.drain().await;
-        Err(Failure::Busy { status, wait })
+        Err(Failure::Busy { status, wait, said })
     }
 
     async fn send(&self, ask: &Ask, url: &Url, authorization: Option<&HeaderValue>) -> Result<Answer, Failure> {

@@ -9,7 +9,7 @@ fn every_text_is_one_line_that_says_what_to_do() {
     let errors = [
         Error::Unreachable { registry: text("https://r"), reason: text("refused"), advice: text("check it") },
         Error::Unauthorized { status: 401, what: what(), reason: text("no"), advice: text("check it") },
-        Error::Busy { status: 429, what: what(), waits: 10 },
+        Error::Busy { status: 429, what: what(), waits: 10, said: text(" (too many)") },
         Error::Failing {
             status: Some(500),
             attempts: 3,

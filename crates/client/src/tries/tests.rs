@@ -67,7 +67,7 @@ async fn what_the_registry_asks_for_is_waited_for_within_bounds() {
     let (mut tries, mut start) = (tries(1), Instant::now());
     for (told, expected) in cases {
         let wait = told.map(Duration::from_secs);
-        tries.again(Failure::Busy { status: 429, wait }).await.unwrap();
+        tries.again(Failure::Busy { status: 429, wait, said: None }).await.unwrap();
         let waited = start.elapsed().as_millis();
         assert!((expected..=expected + 5).contains(&waited), "{told:?}: {waited}");
         start = Instant::now();
@@ -78,10 +78,16 @@ async fn what_the_registry_asks_for_is_waited_for_within_bounds() {
 async fn ten_waits_are_enough() {
     let mut tries = tries(3);
     for _ in 0..10 {
-        tries.again(Failure::Busy { status: 503, wait: None }).await.unwrap();
+        tries.again(Failure::Busy { status: 503, wait: None, said: None }).await.unwrap();
     }
-    let error = tries.again(Failure::Busy { status: 503, wait: None }).await.unwrap_err();
-    assert_eq!(error, Error::Busy { status: 503, what: "GET it".to_owned(), waits: 10 });
+    let error = {
+        let said = Some("not mounted".to_owned());
+        tries.again(Failure::Busy { status: 503, wait: None, said }).await.unwrap_err()
+    };
+    assert_eq!(
+        error,
+        Error::Busy { status: 503, what: "GET it".to_owned(), waits: 10, said: " (not mounted)".to_owned() }
+    );
 }
 
 #[tokio::test(start_paused = true)]
