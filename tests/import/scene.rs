@@ -23,7 +23,6 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Import {
     pub(crate) code: Option<i32>,
     pub(crate) json: Value,
-    pub(crate) stderr: String,
 }
 
 /// The command line of an import into the `--dev` registry at `data`.
@@ -40,7 +39,7 @@ pub(crate) fn import<I: AsRef<OsStr>>(data: &Path, words: impl IntoIterator<Item
 pub(crate) fn read(output: &Output) -> Import {
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    Import { code: output.code, json, stderr: output.stderr.clone() }
+    Import { code: output.code, json }
 }
 
 impl Import {
