@@ -7,7 +7,6 @@ use mcr_oci::{Digest, RepositoryName, Tag};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
-use crate::{Metadata, ReadOnly};
 use crate::audit::{self, Audit};
 use crate::connection;
 use crate::error::Error;
@@ -18,6 +17,7 @@ use crate::repositories;
 use crate::requests::{CommitManifest, CommitOutcome};
 use crate::rows::{Actor, RecordedStat};
 use crate::sql;
+use crate::{Metadata, ReadOnly};
 
 /// The account that imports stand under.
 pub const IMPORT: &str = "import";
@@ -130,8 +130,7 @@ impl ReadOnly {
     /// # Errors
     /// Whatever the database answers.
     pub fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let mut query =
-            self.connection.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 AND state = 'sound'")?;
+        let mut query = self.connection.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1 AND state = 'sound'")?;
         Ok(query.exists([digest.as_str()])?)
     }
 }

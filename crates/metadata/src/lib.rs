@@ -27,8 +27,8 @@ mod delete_repository;
 mod edges;
 mod error;
 mod findings;
-mod id_set;
 mod followers;
+mod id_set;
 mod job;
 mod journal_rows;
 mod judge;
@@ -44,10 +44,10 @@ mod probe_rows;
 mod pulled;
 mod read_only;
 mod readers;
+mod rebuild;
 mod reconcile_rows;
 mod references;
 mod referrers;
-mod rebuild;
 mod repeats;
 mod repositories;
 mod repository_list;
@@ -83,8 +83,8 @@ pub use audit_chain::{AuditAnchor, AuditCheck, AuditPrefix, is_chain_hash};
 pub use audit_list::{AuditPage, AuditQuery, AuditRow};
 pub use bury::{Buried, BuryManifest, BuryOutcome, BuryTag, MAX_BURIED, Skip};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
-pub use collect_requests::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
 pub use collect_plan::{Candidate, CollectSearch, UntaggedManifest, Waiting, Why};
+pub use collect_requests::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;
 pub use delete_repository::{DeleteRepository, RepositoryOutcome};
@@ -92,10 +92,11 @@ pub use error::Error;
 pub use followers::is_follower;
 pub use job::Done;
 pub use journal_rows::{AuditPosition, JournalEvent, JournalManifest, JournalTag, TrailPlace};
+pub use judge::{BadBlob, IncompleteTag, Judge, KeptBlob};
 pub use migrate::SCHEMA;
 pub use plan_rows::{
-    AddPlanSteps, CreatePlan, MAX_STEPS_A_WRITE, MovePlan, NewStep, PlanJob, PlanProgress, PlanQuery, PlanRecord, PlanState,
-    PlanStep, PlanTotals, SettleSteps, Settled, StepAction, StepState,
+    AddPlanSteps, CreatePlan, MAX_STEPS_A_WRITE, MovePlan, NewStep, PlanJob, PlanProgress, PlanQuery, PlanRecord,
+    PlanState, PlanStep, PlanTotals, SettleSteps, Settled, StepAction, StepState,
 };
 pub use policy_rules::{ChangeFields, CreateRule, DeleteRule, RuleFields, RuleRow, UpdateRule};
 pub use probe::{MAX_PROBE_FINDINGS, PROBE_BATCH};
@@ -105,8 +106,8 @@ pub use probe_rows::{
 };
 pub use pulled::RecordPulls;
 pub use read_only::{ReadOnly, StoredBlob, StoredManifest};
-pub use reconcile_rows::ExpectedFile;
 pub use rebuild::{DatabaseState, Rebuild, Rebuilt, database_state};
+pub use reconcile_rows::ExpectedFile;
 pub use repository_list::{
     MAX_TAGS_OF_MANIFEST, ManifestSummary, RepositorySummary, SummaryPage, TagChange, TagSummary,
 };
@@ -123,15 +124,14 @@ pub use rows::{
     Actor, BlobRow, BlobState, ClosureManifest, ClosureRows, Lookup, ManifestRow, OpenFinding, Page, RecordedStat,
     ReferrerRow, Summary,
 };
-pub use judge::{BadBlob, IncompleteTag, Judge, KeptBlob};
-pub use snapshot::{TakenSnapshot, take_snapshot};
-pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};
-pub use snapshot_read::Snapshot;
-pub use snapshot_rows::{BookSnapshot, SnapshotRow};
 pub use scrub::{
     BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
     ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
 };
+pub use snapshot::{TakenSnapshot, take_snapshot};
+pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};
+pub use snapshot_read::Snapshot;
+pub use snapshot_rows::{BookSnapshot, SnapshotRow};
 pub use staging::{Restored, Staging, audit_head_of};
 pub use undo_rows::{Deletes, LostTag, Tombstone, UndoPage};
 pub use writer::WRITE_QUEUE;

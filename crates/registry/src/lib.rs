@@ -77,8 +77,8 @@ pub use list::{CatalogPage, ReferrersPage, TagsPage};
 pub use manifest_read::{Reading, ServedManifest};
 /// Rows that answers show as the database has them.
 pub use mcr_metadata::{
-    AuditPage, AuditQuery, AuditRow, ManifestSummary, ReferrerRow, RepositorySummary, ScrubPass, SummaryPage, TagChange,
-    TagSummary,
+    AuditPage, AuditQuery, AuditRow, ManifestSummary, ReferrerRow, RepositorySummary, ScrubPass, SummaryPage,
+    TagChange, TagSummary,
 };
 /// Plans, as the database has them.
 pub use mcr_metadata::{
@@ -95,9 +95,9 @@ pub use receive::{Body, BodyLost, Chunk};
 pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetailsPage, TagHistoryPage};
+pub use restore::{RestoreReport, RestoreRequest, find_snapshot, restore};
 pub use retention::RetentionOptions;
 pub use scrub::{ScrubActivity, ScrubFigures, ScrubState};
-pub use restore::{RestoreReport, RestoreRequest, find_snapshot, restore};
 pub use settings::{
     BackupSettings, BrokenIndex, GcSettings, RetentionRule, Rule, ScrubSettings, Settings, VerifyOnRead,
 };

@@ -72,7 +72,8 @@ fn what_waits_says_why_and_how_to_confirm_it() {
     let mut waiting = plan(Job::Retention, PlanState::Waiting);
     waiting.reason = Some("rule 1 is new".to_owned());
     let (said, id) = (of(&waiting), "ab".repeat(16));
-    let expected = format!("rule 1 is new; would delete 0 tags (0 digests, 0 B); to apply it: mcrctl plan confirm {id}");
+    let expected =
+        format!("rule 1 is new; would delete 0 tags (0 digests, 0 B); to apply it: mcrctl plan confirm {id}");
     assert_eq!(said, expected);
 }
 
