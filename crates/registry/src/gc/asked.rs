@@ -42,7 +42,8 @@ impl Asked {
         let flag = |key: &str| settings.get(key).and_then(Value::as_bool).unwrap_or(false);
         Self {
             grace_ms: time("grace", otherwise.grace_ms),
-            lease_ms: time("lease", otherwise.lease_ms).max(LEASE_MIN_MS),
+            // Promises hold as long as they do now, though the plan was made when they were shorter.
+            lease_ms: time("lease", otherwise.lease_ms).max(otherwise.lease_ms).max(LEASE_MIN_MS),
             undo_ms: time("undo", otherwise.undo_ms),
             reconcile: flag("reconcile"),
             confirmed: flag("yes"),

@@ -112,7 +112,7 @@ impl Registry {
                     None
                 }
                 Err(why) => {
-                    run.left |= why == HELD;
+                    run.left |= why == HELD || why == STUCK;
                     Some(why.to_owned())
                 }
             };
@@ -141,7 +141,15 @@ impl Registry {
         if self.parts.holds.keeps(digest)? {
             return Ok(Err(HELD));
         }
-        Ok(if self.parts.blobs.remove(digest)? { Ok(stat.size) } else { Err("it is gone already") })
+        Ok(match self.parts.blobs.remove(digest) {
+            Ok(true) => Ok(stat.size),
+            Ok(false) => Err("it is gone already"),
+            // One file that cannot be removed must not keep all the others for ever.
+            Err(error) => {
+                tracing::error!(%error, %digest, "a file without a row cannot be removed");
+                Err(STUCK)
+            }
+        })
     }
 
     /// Looks whether each blob that is held to be sound has a file of its length; where not, judges it as a read would,
@@ -203,6 +211,7 @@ impl Registry {
 }
 
 const HELD: &str = "a snapshot holds it";
+const STUCK: &str = "it cannot be removed: the log says why";
 
 /// Moves what has no row from `batch`, which is then empty, to `strays`.
 fn without_rows(

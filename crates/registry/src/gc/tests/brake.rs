@@ -12,8 +12,9 @@ use crate::gc::GcOptions;
 use crate::gc::planning::Planning;
 use crate::plans::{self, percent};
 use crate::retention::testing::settings;
+use crate::settings::GcSettings;
 use crate::testing::Bed;
-use crate::{Error, RetentionOptions, RetentionRule};
+use crate::{Error, RetentionOptions, RetentionRule, Settings};
 
 #[test]
 fn something_of_nothing_is_everything() {
@@ -106,6 +107,21 @@ async fn a_plan_is_not_confirmed_after_its_time_though_nobody_tidied_it() {
     let late = bed.registry.confirm_plan(&bed.global(), &plan.id).await;
     assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
     assert_eq!(bed.registry.plan(&bed.global(), &plan.id).await.unwrap().state, PlanState::Discarded);
+}
+
+#[tokio::test]
+async fn a_plan_that_waited_keeps_promises_that_became_longer_meanwhile() {
+    let gc = |seconds| GcSettings { lease: Duration::from_secs(seconds), ..GcSettings::default() };
+    let bed = Bed::with(Settings { gc: gc(60), ..Settings::default() });
+    let digests = blobs(&bed, 101, 10).await;
+    bed.clock.advance(HOUR / 2);
+    let plan = run(&bed, AT_ONCE).await;
+    assert_eq!(plan.state, PlanState::Waiting);
+    let bed = bed.reopen(Settings { gc: gc(3600), ..Settings::default() }).await;
+    bed.registry.confirm_plan(&bed.global(), &plan.id).await.unwrap();
+    let plan = over(&bed, &plan.id).await;
+    assert_eq!((plan.state, plan.progress.blobs_removed), (PlanState::Done, 0), "{plan:?}");
+    assert!(file(&bed, &digests[0]).exists());
 }
 
 #[tokio::test]
