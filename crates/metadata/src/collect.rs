@@ -152,7 +152,7 @@ impl Run<'_> {
         if is_named(self.tx, "target_manifest", repository, found.id)? {
             return Ok(kept("an index still names it"));
         }
-        match self.bury_referrers(step, repository, at)? {
+        match self.bury_referrers(step, repository, (found.id, at))? {
             Referrers::Buried => {}
             Referrers::Leased => return Ok(kept("a manifest whose subject it is was asked for lately")),
             Referrers::More => return Ok(Removal::Again),
@@ -166,8 +166,13 @@ impl Run<'_> {
     }
 
     /// Makes tombstones, as old as that of their subject, of live manifests that nothing but their subject holds.
-    fn bury_referrers(&mut self, step: &ManifestStep, repository: i64, deleted_at: i64) -> Result<Referrers, Error> {
-        let referrers = referrers(self.tx, repository, &step.digest)?;
+    fn bury_referrers(
+        &mut self,
+        step: &ManifestStep,
+        repository: i64,
+        (subject, deleted_at): (i64, i64),
+    ) -> Result<Referrers, Error> {
+        let referrers = referrers(self.tx, repository, &step.digest, subject)?;
         let leased = |since: &i64| !self.due.is_past(since.saturating_add(self.due.lease_ms));
         if referrers.iter().any(|(_, _, since)| leased(since)) {
             return Ok(Referrers::Leased);
@@ -325,17 +330,22 @@ pub(crate) fn links(connection: &Connection, blob: i64) -> Result<Vec<Link>, Err
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Live manifests whose subject is `digest` and that neither a tag nor a live index names: row, digest, since when.
+/// Live manifests whose subject is `digest` (row `subject`) and that neither a tag nor a live index names: row, digest,
+/// since when. Not those that were pushed after the subject was deleted: whoever pushed them knew it to be absent. What
+/// the collector itself made a tombstone is as old as its own subject, and says nothing of when it was there.
 pub(crate) fn referrers(
     connection: &Connection,
     repository: i64,
     digest: &Digest,
+    subject: i64,
 ) -> Result<Vec<(i64, Digest, i64)>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, digest, unreferenced_since FROM manifests
-         WHERE repository_id = ?1 AND subject = ?2 AND deleted_at IS NULL AND unreferenced_since IS NOT NULL",
+        "SELECT m.id, m.digest, m.unreferenced_since FROM manifests m
+         WHERE m.repository_id = ?1 AND m.subject = ?2 AND m.deleted_at IS NULL AND m.unreferenced_since IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM manifests s WHERE s.id = ?3 AND s.deleted_at < m.pushed_at
+                             AND NOT EXISTS (SELECT 1 FROM plans p WHERE p.id = s.run_id AND p.job = 'gc'))",
     )?;
-    let mut rows = statement.query((repository, digest.as_str()))?;
+    let mut rows = statement.query((repository, digest.as_str(), subject))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let id = row.get(0)?;

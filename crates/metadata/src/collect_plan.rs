@@ -287,7 +287,7 @@ fn visit(
             None => Why::Untagged(node.unreferenced_since.unwrap_or(search.due.now_ms)),
         },
     };
-    let referrers = collect::referrers(connection, node.repository, &node.digest)?;
+    let referrers = collect::referrers(connection, node.repository, &node.digest, id)?;
     let leased = |since: i64| !search.due.is_past(since.saturating_add(search.due.lease_ms));
     let ready = search.eligible.contains(id)
         && !referrers.iter().any(|(_, _, since)| leased(*since))
