@@ -19,9 +19,14 @@ pub(super) fn of(plan: &PlanRecord) -> String {
                 bytes(plan.progress.bytes_freed)
             )
         }
-        (PlanState::Failed, _) => format!("failed: {why}"),
+        (PlanState::Failed, _) if nothing(&plan.progress) => format!("failed: {why}"),
+        (PlanState::Failed, _) => format!("failed: {why}; before that it {}", took(plan)),
         (PlanState::Discarded, _) => format!("was discarded: {why}"),
-        (PlanState::Done, Job::Gc) => format!("{}; {}", took(plan), waits(&plan.totals)),
+        (PlanState::Done, Job::Gc) => {
+            // That it was cut, or that it would not be applied like that.
+            let note = plan.reason.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+            format!("{}{note}; {}", took(plan), waits(&plan.totals))
+        }
         (PlanState::Done, Job::Retention) => took(plan),
     }
 }

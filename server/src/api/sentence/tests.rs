@@ -68,6 +68,23 @@ fn retention_says_how_it_is_undone() {
 }
 
 #[test]
+fn a_run_that_was_cut_or_failed_says_so_and_what_it_did() {
+    let mut cut = plan(Job::Gc, PlanState::Done);
+    cut.reason = Some("the database's disk is full: run it again".to_owned());
+    assert_eq!(of(&cut), "freed 0 B; the database's disk is full: run it again; nothing waits");
+    let mut failed = plan(Job::Retention, PlanState::Failed);
+    failed.reason = Some("the registry is read-only".to_owned());
+    assert_eq!(of(&failed), "failed: the registry is read-only");
+    failed.progress = PlanProgress { done: 3, tags_removed: 1, manifests_buried: 2, ..PlanProgress::default() };
+    let said = of(&failed);
+    assert!(
+        said.starts_with("failed: the registry is read-only; before that it deleted 1 tag and 2 manifests"),
+        "{said}"
+    );
+    assert!(said.ends_with(&format!("; to undo it: mcrctl tag restore --run {}", "ab".repeat(16))), "{said}");
+}
+
+#[test]
 fn what_waits_says_why_and_how_to_confirm_it() {
     let mut waiting = plan(Job::Retention, PlanState::Waiting);
     waiting.reason = Some("rule 1 is new".to_owned());
