@@ -9,6 +9,7 @@
 )]
 
 mod collecting;
+mod killed;
 mod plans;
 mod retention;
 mod scene;

@@ -85,6 +85,11 @@ impl Server {
         }
     }
 
+    /// Sets a variable of its environment from the next start on; empty: as if it were not set.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.options = self.options.clone().env(name, value);
+    }
+
     /// Starts it again; an error tells that it ended, or was not ready in time, and what it said.
     ///
     /// # Errors
