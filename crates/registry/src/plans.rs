@@ -211,7 +211,12 @@ impl Registry {
             steps += plan.totals.steps;
             steps <= MAX_STEPS_KEPT
         };
+        let ended = plans.iter().filter(|plan| plan.state.has_ended()).count();
         let keep = plans.iter().filter(|plan| plan.state.has_ended()).take_while(fits).count().clamp(1, MAX_PLANS);
+        // A start that has nothing to forget writes nothing.
+        if ended <= keep {
+            return Ok(());
+        }
         loop {
             let began = Instant::now();
             if !self.parts.writes.durable(|m, done| m.forget_plans(keep, done), |_| ()).await? {

@@ -44,10 +44,10 @@ impl Options {
         Self { plain: false, anonymous: false, ..Self::default() }
     }
 
-    /// The default with `MCR_FAULTS` set to `spec`.
+    /// The default with `MCR_FAULTS` set to `spec`, and without a scrub: the fault is for what the test asks for.
     #[must_use]
     pub fn faulty(spec: &str) -> Self {
-        Self::default().env("MCR_FAULTS", spec)
+        Self::default().env("MCR_SCRUB_FULL_PASS", "0s").env("MCR_FAULTS", spec)
     }
 
     /// With a variable of the environment.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The form of the journal that this program writes. A reader refuses a newer one.
 pub(crate) const FORMAT: u32 = 1;
+/// Room for a line beside a manifest's bytes.
+const LINE_BYTES: usize = 1024;
 /// Hex digits of the checksum: it is against accidents.
 const SUM_LENGTH: usize = 16;
 /// What stands between what is summed and the sum.
@@ -102,14 +104,16 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The line number `n`, with its line feed.
-pub(crate) fn write(n: u64, op: &Op) -> Result<String, serde_json::Error> {
-    let mut line = serde_json::to_string(&Numbered { n, op })?;
+pub(crate) fn write(n: u64, op: &Op) -> Result<Vec<u8>, serde_json::Error> {
+    let length = LINE_BYTES + if let Op::Push { bytes, .. } = op { bytes.len() } else { 0 };
+    let mut line = Vec::with_capacity(length);
+    serde_json::to_writer(&mut line, &Numbered { n, op })?;
     // The closing brace comes behind the sum.
     line.pop();
-    let sum = sum(line.as_bytes());
-    line.push_str(SUM);
-    line.push_str(&sum);
-    line.push_str("\"}\n");
+    let sum = sum(&line);
+    for part in [SUM, &sum, "\"}\n"] {
+        line.extend_from_slice(part.as_bytes());
+    }
     Ok(line)
 }
 
@@ -162,8 +166,8 @@ mod tests {
         let at = Op::At { seq: 3, hash: "aa".to_owned() };
         for (n, op) in [(1, Op::Begin(begin)), (2, push()), (u64::MAX, Op::Complete), (4, at)] {
             let line = write(n, &op).unwrap();
-            assert_eq!(line.matches('\n').count(), 1);
-            assert_eq!(read(line.trim_end().as_bytes()), Some((n, op)));
+            assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+            assert_eq!(read(line.trim_ascii_end()), Some((n, op)));
         }
         assert_eq!(decode(&encode(b"\xff{}\n")).unwrap(), b"\xff{}\n");
     }
@@ -173,13 +177,13 @@ mod tests {
         let line = write(3, &Op::Untag { repository: "demo/app".to_owned(), tag: "1".to_owned() }).unwrap();
         let said = r#"{"n":3,"op":"untag","repository":"demo/app","tag":"1""#;
         let sum = Digest::sha256(said.as_bytes()).hex()[..16].to_owned();
-        assert_eq!(line, format!("{said},\"sum\":\"{sum}\"}}\n"));
+        assert_eq!(String::from_utf8(line).unwrap(), format!("{said},\"sum\":\"{sum}\"}}\n"));
     }
 
     #[test]
     fn damage_anywhere_is_seen() {
         let line = write(1, &push()).unwrap();
-        let line = line.trim_end().as_bytes();
+        let line = line.trim_ascii_end();
         for at in 0..line.len() {
             let mut damaged = line.to_vec();
             damaged[at] ^= 1;

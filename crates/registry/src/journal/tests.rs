@@ -228,7 +228,7 @@ async fn mostly_dead_weight_is_left_behind() {
         let filler = "x".repeat(1 << 20);
         for n in 1..=40 {
             let op = Op::Untag { repository: filler.clone(), tag: String::new() };
-            bytes.extend_from_slice(line::write(end.lines + n, &op).unwrap().as_bytes());
+            bytes.extend_from_slice(&line::write(end.lines + n, &op).unwrap());
         }
         std::fs::write(&path, &bytes).unwrap();
         bed

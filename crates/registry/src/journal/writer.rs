@@ -124,7 +124,13 @@ impl Writer {
     /// Adds a line.
     pub(crate) fn add(&mut self, op: &Op) -> Result<(), Trouble> {
         self.lines += 1;
-        self.buffer.extend_from_slice(line::write(self.lines, op)?.as_bytes());
+        let line = line::write(self.lines, op)?;
+        if line.len() > BUFFER_BYTES {
+            // Not to twice the length of a large line.
+            self.buffer.reserve_exact(line.len());
+        }
+        self.buffer.extend_from_slice(&line);
+        drop(line);
         if self.buffer.len() >= BUFFER_BYTES {
             self.write()?;
         }
@@ -212,6 +218,8 @@ impl Writer {
     fn write(&mut self) -> Result<(), Trouble> {
         self.file.append(&self.buffer)?;
         self.buffer.clear();
+        // What one large manifest took is not kept.
+        self.buffer.shrink_to(BUFFER_BYTES);
         Ok(())
     }
 
