@@ -1,9 +1,5 @@
 //! One process owns a data directory; a second one refuses and harms nothing. Directories that do not belong together.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use mcr_tests::{Image, Options, Random, Server, damage, process, pull, push};
 
 fn with_image() -> (Server, Image) {
@@ -13,23 +9,10 @@ fn with_image() -> (Server, Image) {
     (server, image)
 }
 
-/// The files of a server once it writes nothing more by itself: the journal follows a push within a second.
-fn quiet_tree(server: &Server) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut before = damage::tree(server.data());
-    loop {
-        std::thread::sleep(Duration::from_millis(1200));
-        let now = damage::tree(server.data());
-        if now == before {
-            return now;
-        }
-        before = now;
-    }
-}
-
 #[test]
 fn a_second_server_exits_1_and_names_the_first() {
     let (server, _) = with_image();
-    let before = quiet_tree(&server);
+    let before = damage::settled(|| damage::tree(server.data()));
     for options in [Options::default(), Options::secured()] {
         let output = process::run(&mut options.command(server.data()));
         assert_eq!(output.code, Some(1), "{output:?}");
@@ -57,7 +40,7 @@ fn the_blobs_of_a_running_server_cannot_be_had_with_another_database() {
         home.path().display()
     );
     std::fs::write(&file, text).unwrap();
-    let before = quiet_tree(&server);
+    let before = damage::settled(|| damage::tree(server.data()));
     let options = Options { config: Some(file), ..Options::default() };
     let output = process::run(&mut options.command(home.path()));
     assert_eq!(output.code, Some(1), "{output:?}");

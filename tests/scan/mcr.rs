@@ -27,7 +27,7 @@ fn files(data: &Path) -> Vec<(std::path::PathBuf, Digest)> {
 #[test]
 fn a_sound_registry_gives_no_finding_running_or_not_and_nothing_is_written() {
     let (mut server, index, _) = pushed(71);
-    let before = files(server.data());
+    let before = damage::settled(|| files(server.data()));
     for path in [server.data().to_owned(), server.data().join("mcr.db")] {
         let found = scan([path]);
         let registry = found.expect_sound().registry(None);

@@ -118,3 +118,18 @@ pub fn tree(directory: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
     }
     files
 }
+
+/// What `look` sees of a running server once it writes nothing more by itself: its journal follows a push within a
+/// second.
+#[must_use]
+pub fn settled<T: PartialEq>(look: impl Fn() -> T) -> T {
+    let mut before = look();
+    loop {
+        std::thread::sleep(Duration::from_millis(1200));
+        let now = look();
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
