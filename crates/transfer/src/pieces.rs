@@ -13,6 +13,8 @@ use crate::origin::{BlobBytes, StreamEnd, Trouble};
 
 /// So much of a file is read at once, in bytes.
 const READ: usize = 1 << 20;
+/// So many bytes a dry run asks for: what was cut to less, or is gone, is seen by them.
+const BEGINNING: u64 = 64 * 1024;
 
 /// A blob under way. What it hands out ends with `None` only where every byte of it was right; the last piece comes only
 /// then, so that what it was written to cannot be taken for whole else.
@@ -83,11 +85,19 @@ impl Pieces {
     /// # Errors
     /// As [`Self::next`].
     pub(crate) async fn begins(mut self) -> Result<Option<Problem>, Trouble> {
-        match self.raw().await {
-            Ok(_) => Ok(None),
-            Err(StreamEnd::Broken(problem)) => Ok(Some(problem)),
-            Err(StreamEnd::Gone(trouble)) => Err(trouble),
+        let (wanted, mut came) = (self.size.min(BEGINNING), 0);
+        while came < wanted {
+            match self.raw().await {
+                Ok(Some(bytes)) => came += bytes.len() as u64,
+                Ok(None) => {
+                    let detail = format!("the descriptor says {} bytes, {came} came", self.size);
+                    return Ok(Some(Problem::new(FindingKind::BlobTruncated, detail)));
+                }
+                Err(StreamEnd::Broken(problem)) => return Ok(Some(problem)),
+                Err(StreamEnd::Gone(trouble)) => return Err(trouble),
+            }
         }
+        Ok(None)
     }
 
     /// What is wrong with all that came.
