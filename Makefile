@@ -16,7 +16,7 @@ TEST_FLAGS ?=
 BENCH ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help build test test-long suites fuzz not-run setup vet lint fmt bench bench-tools bench-access conformance devserver clean
+.PHONY: all help build test test-long suites fuzz not-run setup vet lint fmt bench bench-tools bench-access bench-gc conformance devserver clean
 
 all: ## vet, lint, test, build
 # One after the other, whatever -j says: they wait for the same lock.
@@ -99,6 +99,10 @@ bench-access: ## what logins, rules and the audit trail cost
 	$(CARGO) build $(CARGO_FLAGS) --release -p mcr-server -p mcr-bench
 	$(TARGET)/release/mcr-bench access --mcrsrv $(TARGET)/release/mcrsrv --scratch $(TARGET) \
 		--without-audit $(TARGET)/mcrsrv-without-audit $(BENCH)
+
+bench-gc: ## collections of grown registries, and what pushes notice of them
+	$(CARGO) build $(CARGO_FLAGS) --release -p mcr-server -p mcr-bench
+	$(TARGET)/release/mcr-bench gc --mcrsrv $(TARGET)/release/mcrsrv --scratch $(TARGET) $(BENCH)
 
 clean: ## what builds and fuzz runs made; never ./srv
 	$(CARGO) clean

@@ -105,7 +105,7 @@ fn measure(options: &Options, parent: &std::path::Path, images: u64) -> Result<M
     let empty = Server::start(Kind::Mcr, &mcrsrv, &setting)?;
     let data = empty.data().to_path_buf();
     drop(empty);
-    let sqlite = cli::find(None, "sqlite3", "the package sqlite3")?;
+    let sqlite = cli::find(None, "sqlite3", "PATH (Debian: sqlite3)")?;
     eprintln!("gc: growing a registry of {} blobs", images * grow::BLOBS_OF_IMAGE);
     grow::grow(&sqlite, &data.join("mcr.db"), &data.join("layers"), images)?;
     host::settle(scratch.path())?;

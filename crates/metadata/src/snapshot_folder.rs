@@ -165,9 +165,12 @@ impl SnapshotFolder {
     pub(crate) fn begin(&self, now_ms: i64) -> Result<Unfinished, Error> {
         make_private(&self.path)?;
         self.sweep()?;
+        // Two in one second, or a clock that was set back: the later one has the later name, or it would be taken for
+        // the oldest and removed as that.
+        let newest = self.list()?.first().map_or(i64::MIN, |newest| newest.taken_at_ms.saturating_add(1000));
+        let first = now_ms.max(newest);
         for attempt in 0..TRIES {
-            // Two in one second: the later one is named by the next.
-            let Some((name, taken_at_ms)) = snapshot_name::of(now_ms.saturating_add(attempt * 1000)) else { break };
+            let Some((name, taken_at_ms)) = snapshot_name::of(first.saturating_add(attempt * 1000)) else { break };
             if is_there(&self.path.join(&name))? {
                 continue;
             }

@@ -88,3 +88,20 @@ fn the_oldest_go_and_never_the_newest() {
     assert_eq!(names(&folder), ["mcr-20261121-132500.db"]);
     assert!(other.exists());
 }
+
+#[test]
+fn one_just_taken_is_never_the_oldest() {
+    let (_directory, folder) = folder();
+    // Several within a second, each keeping two: the name that became free is not given again.
+    let mut last = String::new();
+    for _ in 0..5 {
+        folder.begin(NOW).unwrap().finish().unwrap();
+        folder.prune(2).unwrap();
+        let newest = names(&folder)[0].clone();
+        assert!(newest > last, "{newest} after {last}");
+        last = newest;
+    }
+    // Nor after the clock was set back.
+    folder.begin(NOW - 3_600_000).unwrap().finish().unwrap();
+    assert!(names(&folder)[0] > last);
+}
