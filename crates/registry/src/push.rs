@@ -104,7 +104,7 @@ impl Registry {
             let report =
                 self.walk_pushed(permit.repository(), &digest, &manifest, push.bytes.len() as u64, sparse).await?;
             if !report.is_sound() {
-                if self.bring_promised(&permit, &report).await? {
+                if attempt < MAX_WALKS && self.bring_promised(&permit, &report).await? {
                     continue;
                 }
                 return Err(self.refuse(&permit, &push.reference, &digest, &report));

@@ -3,9 +3,11 @@
 //! Contract section 2.8: an answer is a lease. What a tag or an index named needed no write when it was promised, so the
 //! lease shows only here, when the promise is called in.
 
+use std::sync::Arc;
+
 use mcr_access::{Permit, Push};
 use mcr_metadata::{ReviveManifest, ReviveOutcome};
-use mcr_oci::{Digest, FindingKind};
+use mcr_oci::{Digest, FindingKind, RepositoryName};
 use mcr_verifier::Report;
 
 use crate::error::Error;
@@ -33,6 +35,7 @@ impl Registry {
             if self.can_return(permit.repository(), &digest).await?.is_err() {
                 return Ok(any);
             }
+            let asked = digest.clone();
             let write = ReviveManifest {
                 repository: permit.repository().clone(),
                 digest,
@@ -43,11 +46,19 @@ impl Registry {
             };
             match self.revive_manifest(write).await? {
                 ReviveOutcome::Revived(_) => any = true,
-                // It came along with one before it, or a person deleted it: the next walk tells.
-                ReviveOutcome::There => {}
+                // It came along with one before it, or by another push since the walk looked, and then it is worth to
+                // walk again; or a person deleted it.
+                ReviveOutcome::There => any |= self.is_live(permit.repository(), asked).await?,
                 ReviveOutcome::Refused(_) => return Ok(any),
             }
         }
         Ok(any)
+    }
+
+    /// Whether the manifest is here now.
+    async fn is_live(&self, repository: &RepositoryName, digest: Digest) -> Result<bool, Error> {
+        let (metadata, name) = (Arc::clone(&self.parts.metadata), repository.clone());
+        let rows = self.parts.blocking.run(move || metadata.closure(&name, std::slice::from_ref(&digest))).await??;
+        Ok(!rows.manifests.is_empty())
     }
 }
