@@ -16,7 +16,6 @@ pub mod policy;
 pub mod read_only;
 pub mod repositories;
 pub mod retention;
-mod sentence;
 pub mod session;
 pub mod snapshots;
 pub mod time;

@@ -100,8 +100,7 @@ get) cat "$HOME/kept" 2>/dev/null || { echo "credentials not found in native key
 erase) rm "$HOME/kept" ;;
 esac
 "#;
-    std::fs::write(&helper, script).unwrap();
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    process::install_script(&helper, script);
     let before = json!({"auths": {"other.example": {"auth": "YTpi"}}, "credHelpers": {&host: "test"}, "psFormat": "x"});
     std::fs::write(&file, before.to_string()).unwrap();
 

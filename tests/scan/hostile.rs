@@ -178,15 +178,14 @@ fn folders_without_permission_are_unreachable() {
     let home = registry.root().parent().unwrap();
     let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     open(home, 0o755);
+    let program = home.join("mcrctl");
+    process::install(&mcr_tests::server::binary("mcrctl"), &program);
     // As somebody whom modes hold back, which the user of the tests may not be.
     let as_nobody = |root: &Path| {
         let state = tempfile::tempdir().unwrap();
         let mut command = tools::command("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-        let program = home.join("mcrctl");
-        std::fs::copy(mcr_tests::server::binary("mcrctl"), &program).unwrap();
-        open(&program, 0o755);
-        command.arg(program).args(["--json", "scan"]).arg(root).env("XDG_STATE_HOME", state.path());
+        command.arg(&program).args(["--json", "scan"]).arg(root).env("XDG_STATE_HOME", state.path());
         read(&process::run(&mut command))
     };
     as_nobody(registry.root()).expect_sound();
@@ -217,7 +216,7 @@ fn folders_without_permission_are_unreachable() {
     open(&whole, 0);
     let state = tempfile::tempdir().unwrap();
     let mut command = tools::command("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(home.join("mcrctl"));
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&program);
     let said = process::run(command.arg("scan").arg(registry.root()).env("XDG_STATE_HOME", state.path()));
     assert_eq!(said.code, Some(3), "{said:?}");
     open(&whole, 0o755);

@@ -1,6 +1,6 @@
 //! Other programs: run to their end within a time, with what they said; never through a shell, never left running.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,29 @@ impl Output {
         assert_ne!(code, Some(0), "{}\n{text}\n{}", self.command, self.stderr);
         self
     }
+}
+
+/// Puts a copy of the file `from` at `to` that can be run.
+///
+/// Copied by a program, not by this process: a file that this process has open for writing is open
+/// in every child that another test forks just then, and such a file cannot be run (`ETXTBSY`).
+///
+/// # Panics
+/// Where it cannot be copied.
+#[track_caller]
+pub fn install(from: &Path, to: &Path) {
+    drop(run(Command::new("install").arg("--mode=755").args([from, to])).ok());
+}
+
+/// Puts a program of these lines at `to`, as [`install`] does.
+///
+/// # Panics
+/// Where it cannot be written.
+#[track_caller]
+pub fn install_script(to: &Path, lines: &str) {
+    let file = tempfile::NamedTempFile::new().expect("a file for the script");
+    std::fs::write(file.path(), lines).expect("the script is written");
+    install(file.path(), to);
 }
 
 /// Runs `command` to its end.

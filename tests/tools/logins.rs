@@ -1,7 +1,6 @@
 //! Credentials where users have them: files, helpers, options; and what happens without.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use mcr_tests::distribution::{Distribution, Setup};
 use mcr_tests::process;
@@ -59,12 +58,8 @@ fn docker_and_podman_files_and_helpers_are_used() {
     let _ = process::run(mcrctl(&verify).env("XDG_RUNTIME_DIR", home.path().join("run"))).ok();
 
     let helper = home.path().join("docker-credential-test");
-    fs::write(
-        &helper,
-        "#!/bin/sh\nread host\necho '{\"ServerURL\":\"x\",\"Username\":\"ci\",\"Secret\":\"s3cret\"}'\n",
-    )
-    .unwrap();
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "#!/bin/sh\nread host\necho '{\"ServerURL\":\"x\",\"Username\":\"ci\",\"Secret\":\"s3cret\"}'\n";
+    process::install_script(&helper, script);
     let config = home.path().join("helper.json");
     fs::write(&config, format!("{{\"credHelpers\":{{\"{}\":\"test\"}}}}", registry.address())).unwrap();
     let path = format!("{}:{}", home.path().display(), std::env::var("PATH").unwrap());

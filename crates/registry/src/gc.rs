@@ -4,7 +4,6 @@
 
 mod asked;
 mod chunk;
-mod message;
 mod pace;
 mod planning;
 mod reconcile;
@@ -16,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcr_access::{Administer, GlobalPermit};
-use mcr_metadata::{Actor, PlanJob as Job, PlanQuery, PlanRecord, PlanState};
+use mcr_metadata::{Actor, PlanJob as Job, PlanRecord, PlanState};
 
 use crate::error::Error;
 use crate::plans;
@@ -47,8 +46,6 @@ pub struct GcStatus {
     pub current: Option<PlanRecord>,
     /// The plan of the last run that was applied or given up.
     pub last: Option<PlanRecord>,
-    /// How the last run, or a dry run or waiting plan that is newer, is told in one line.
-    pub message: Option<String>,
 }
 
 /// Figures of the collector since the start, for metrics.
@@ -133,20 +130,17 @@ impl Registry {
     pub async fn gc_status(&self, _permit: &GlobalPermit<Administer>) -> Result<GcStatus, Error> {
         let running = self.parts.runs.is_running(Job::Gc);
         let metadata = Arc::clone(&self.parts.metadata);
-        let (open, last, newest) = self
+        let (open, last) = self
             .parts
             .blocking
             .run(move || -> Result<_, mcr_metadata::Error> {
-                let query = PlanQuery { job: Some(Job::Gc), limit: 1, ..PlanQuery::default() };
-                Ok((metadata.open_plans()?, metadata.last_plan(Job::Gc)?, metadata.plans(&query)?.pop()))
+                Ok((metadata.open_plans()?, metadata.last_plan(Job::Gc)?))
             })
             .await??;
         let under_way =
             |plan: &PlanRecord| plan.job == Job::Gc && matches!(plan.state, PlanState::Planning | PlanState::Running);
         let current = open.into_iter().find(under_way);
-        let told = newest.filter(|plan| !under_way(plan)).or_else(|| last.clone());
-        let message = told.as_ref().map(|plan| self.gc_message(plan));
-        Ok(GcStatus { running: running || current.is_some(), current, last, message })
+        Ok(GcStatus { running: running || current.is_some(), current, last })
     }
 
     /// What the collector did since the start.
@@ -166,12 +160,6 @@ impl Registry {
             last_seconds: Duration::from_millis(read(&counters.last_ms)).as_secs_f64(),
             last_success_ms: (success > 0).then_some(success),
         }
-    }
-
-    /// What a plan of the collector came to, in one line for people.
-    #[must_use]
-    pub fn gc_message(&self, plan: &PlanRecord) -> String {
-        message::of(plan)
     }
 }
 

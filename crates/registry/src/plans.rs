@@ -3,6 +3,8 @@
 //! Contract section 9. Garbage collection and retention write their plans through here, and apply them where a person
 //! confirms.
 
+mod sentence;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +14,8 @@ use mcr_metadata::{
     PlanState, PlanStep, PlanTotals,
 };
 use mcr_seams::random_hex;
+
+pub use sentence::of as plan_sentence;
 
 use crate::error::Error;
 use crate::record::SYSTEM;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use mcr_access::Administer;
-use mcr_registry::{GcOptions, PlanRecord};
+use mcr_registry::{GcOptions, PlanRecord, plan_sentence};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::plans::{Plan, Started, plan};
-use super::{ApiError, Caller, Time, sentence, shown};
+use super::{ApiError, Caller, Time, shown};
 use crate::config::value;
 
 /// What a run shall do.
@@ -118,8 +118,8 @@ pub async fn status(caller: &Caller) -> Result<GcStatus, ApiError> {
     let permit = caller.permit_global::<Administer>()?;
     let found = caller.edge.registry.gc_status(&permit).await?;
     let message = match (&found.current, &found.last) {
-        (Some(current), _) => format!("a run {}", sentence::of(current)),
-        (None, Some(last)) => sentence::of(last),
+        (Some(current), _) => format!("a run {}", plan_sentence(current)),
+        (None, Some(last)) => plan_sentence(last),
         (None, None) => "it has not run yet".to_owned(),
     };
     let schedule = &caller.edge.schedules.gc;

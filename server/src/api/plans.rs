@@ -5,7 +5,7 @@ use mcr_registry as rows;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ApiError, Caller, Page, Time, page, sentence, words};
+use super::{ApiError, Caller, Page, Time, page, words};
 
 /// Which plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
@@ -207,7 +207,7 @@ pub async fn discard(caller: &Caller, id: &str) -> Result<Plan, ApiError> {
 
 /// A plan as it is shown.
 pub(super) fn plan(of: rows::PlanRecord) -> Plan {
-    let message = sentence::of(&of);
+    let message = rows::plan_sentence(&of);
     Plan {
         id: of.id,
         job: of.job.as_str().to_owned(),

@@ -101,14 +101,26 @@ impl Connection {
         if self.consumed == self.buffer.len() {
             self.buffer.resize(64 * 1024, 0);
             self.consumed = 0;
-            let read = match &mut self.stream {
-                Stream::Plain(tcp) => tcp.read(&mut self.buffer),
-                Stream::Tls(tls) => tls.read(&mut self.buffer),
-            };
+            let read = self.read_some();
             self.buffer.truncate(*read.as_ref().unwrap_or(&0));
             read?;
         }
         Ok(&self.buffer[self.consumed..])
+    }
+
+    /// One read, again where a signal ended it: a socket with a timeout is not gone on with by the
+    /// system once the process was stopped and continued (signal(7)).
+    fn read_some(&mut self) -> io::Result<usize> {
+        loop {
+            let read = match &mut self.stream {
+                Stream::Plain(tcp) => tcp.read(&mut self.buffer),
+                Stream::Tls(tls) => tls.read(&mut self.buffer),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
     }
 
     pub(super) const fn consume(&mut self, bytes: usize) {

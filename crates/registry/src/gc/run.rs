@@ -10,7 +10,7 @@ use crate::gc::GcOptions;
 use crate::gc::asked::Asked;
 use crate::gc::planning::Planning;
 use crate::gc::removal::Applying;
-use crate::plans::{self, PLAN_WAITS_MS, brake};
+use crate::plans::{self, PLAN_WAITS_MS, brake, plan_sentence};
 use crate::registry::Registry;
 use crate::runs::Run;
 
@@ -97,7 +97,7 @@ impl Registry {
         match self.try_apply(plan).await {
             Ok(ended) => {
                 self.count_run(&ended, began);
-                tracing::info!(plan, outcome = %self.gc_message(&ended), "the collector is done");
+                tracing::info!(plan, outcome = %plan_sentence(&ended), "the collector is done");
                 Ok(())
             }
             Err(error) => {

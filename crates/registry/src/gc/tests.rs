@@ -12,7 +12,7 @@ use mcr_seams::Clock;
 
 use crate::gc::GcOptions;
 use crate::gc::pace::{FULL_CHUNK, Pace};
-use crate::plans::{self, PlanFilter};
+use crate::plans::{self, PlanFilter, plan_sentence};
 use crate::settings::GcSettings;
 use crate::testing::{Bed, NOW, admin};
 use crate::{Error, Settings};
@@ -76,12 +76,12 @@ async fn a_deleted_image_is_freed_when_its_time_has_come_and_told_of_until_then(
     delete(&bed, "a", &image).await;
     let plan = run(&bed, GcOptions::default()).await;
     assert_eq!((plan.state, plan.totals.digests), (PlanState::Done, 0));
-    let message = bed.registry.gc_message(&plan);
-    let until = &mcr_seams::rfc3339(NOW + 7 * DAY)[..16].replace('T', " ");
+    let message = plan_sentence(&plan);
+    let until = &mcr_seams::rfc3339(NOW + 7 * DAY + 59_999)[..16].replace('T', " ");
     assert_eq!(message, format!("freed 0 B; 12 B wait until {until}; now: mcrctl gc run --grace 0s --undo 0s --yes"));
     bed.clock.advance(7 * DAY);
     let plan = run(&bed, GcOptions::default()).await;
-    assert_eq!(bed.registry.gc_message(&plan), "freed 12 B");
+    assert_eq!(plan_sentence(&plan), "freed 12 B (1 blob, 1 manifest) in 0.0 s; nothing waits");
     assert_eq!((plan.progress.manifests_removed, plan.progress.blobs_removed, plan.progress.done), (1, 1, 2));
     assert!(!file(&bed, &blob).exists() && file(&bed, &Digest::sha256(b"other content")).exists());
     let read = bed.registry.manifest(&bed.permit(&admin(), "a"), Reference::Digest(kept), crate::Reading::Get).await;
@@ -104,7 +104,7 @@ async fn a_dry_run_says_why_and_takes_nothing() {
     bed.clock.advance(2 * HOUR);
     let plan = run(&bed, GcOptions { dry_run: true, ..AT_ONCE }).await;
     assert_eq!((plan.state, plan.dry_run, plan.totals.bytes), (PlanState::Done, true, 12));
-    assert_eq!(bed.registry.gc_message(&plan), "would free 12 B");
+    assert_eq!(plan_sentence(&plan), "would free 12 B (2 digests); nothing waits");
     let (steps, next) = bed.registry.plan_steps(&bed.global(), &plan.id, 0, 1).await.unwrap();
     assert_eq!((steps[0].action, steps[0].state, next), (StepAction::Manifest, StepState::Planned, Some(1)));
     assert_eq!(steps[0].reason, format!("deleted at {}", mcr_seams::rfc3339(NOW)));
@@ -140,7 +140,7 @@ async fn a_plan_that_takes_much_waits_for_a_person() {
     let plan = run(&bed, AT_ONCE).await;
     assert_eq!(plan.state, PlanState::Waiting);
     assert!(plan.reason.as_deref().unwrap().contains("of the bytes, more than max_delete_percent (10)"), "{plan:?}");
-    assert!(bed.registry.gc_message(&plan).contains(&format!("mcrctl plan confirm {}", plan.id)));
+    assert!(plan_sentence(&plan).contains(&format!("mcrctl plan confirm {}", plan.id)));
     assert_eq!((bed.registry.plans_waiting(), bed.count("gc_removed").await), ([(Job::Gc, 1), (Job::Retention, 0)], 0));
     // A newer one takes its place, and it can be confirmed no more.
     let newer = run(&bed, AT_ONCE).await;
@@ -353,8 +353,8 @@ async fn a_snapshot_holds_what_it_refers_to_for_its_time() {
     bed.clock.advance(2 * HOUR);
     let plan = run(&bed, AT_ONCE).await;
     assert_eq!((plan.progress.blobs_removed, plan.progress.manifests_removed, plan.totals.held_bytes), (1, 1, 13));
-    let message = bed.registry.gc_message(&plan);
-    assert!(message.contains("13 B wait (13 B of them held by a snapshot)"), "{message}");
+    let message = plan_sentence(&plan);
+    assert!(message.contains("13 B wait (13 B of it held by snapshots)"), "{message}");
     assert!(file(&bed, &Digest::sha256(b"in a snapshot")).exists());
     bed.clock.advance(2 * DAY);
     assert_eq!(run(&bed, AT_ONCE).await.progress.blobs_removed, 1);

@@ -1,12 +1,13 @@
 //! A plan in one sentence: what it took, what waits until when, and what to do next; never a figure of its own.
 
-use mcr_registry::{Job, PlanProgress, PlanRecord, PlanState, PlanTotals};
+use mcr_metadata::{PlanJob as Job, PlanProgress, PlanRecord, PlanState, PlanTotals};
 
 /// What frees what waits, except for what was promised to somebody.
 const AT_ONCE: &str = "mcrctl gc run --grace 0s --undo 0s --yes";
 
-/// The sentence of a plan.
-pub(super) fn of(plan: &PlanRecord) -> String {
+/// The sentence of a plan, for the log, the admin API and the command line alike.
+#[must_use]
+pub fn of(plan: &PlanRecord) -> String {
     let why = plan.reason.as_deref().unwrap_or("no reason was kept");
     match (plan.state, plan.job) {
         (PlanState::Planning, _) => "is being planned".to_owned(),
