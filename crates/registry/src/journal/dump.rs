@@ -76,10 +76,12 @@ pub(crate) fn repository(parts: &Parts, writer: &mut Writer, name: &str) -> Resu
 /// Tells the manifests behind `after`; gives the last one, or none at the end.
 fn manifests(parts: &Parts, writer: &mut Writer, repository: &str, after: &str) -> Result<Option<String>, Trouble> {
     let page = parts.metadata.journal_manifests(repository, after)?;
-    for manifest in &page {
+    let mut last = None;
+    for manifest in page {
+        last = Some(manifest.digest.as_str().to_owned());
         writer.add_manifest(repository, manifest)?;
     }
-    Ok(page.last().map(|manifest| manifest.digest.as_str().to_owned()))
+    Ok(last)
 }
 
 /// Tells the tags behind `after`; gives the last one, or none at the end.

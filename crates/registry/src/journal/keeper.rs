@@ -247,7 +247,7 @@ fn write_events(parts: &Parts, writer: &mut Writer, events: &[JournalEvent]) -> 
                 if !writer.has_told(repository, digest)
                     && let Some(manifest) = parts.metadata.journal_manifest(repository, digest)?
                 {
-                    writer.add_manifest(repository, &manifest)?;
+                    writer.add_manifest(repository, manifest)?;
                 }
             }
             Effect::Tag { repository, tag, digest } => {

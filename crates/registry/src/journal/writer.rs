@@ -7,7 +7,7 @@ use mcr_blobs::{JournalSegment, JournalWriter, Store};
 use mcr_metadata::{AuditPosition, JournalManifest, JournalTag};
 
 use super::Trouble;
-use super::line::{self, Begin, FORMAT, Op};
+use super::line::{self, Begin, Bytes, FORMAT, Op};
 
 /// A segment ends at this length, in bytes, at the next flush.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -125,28 +125,28 @@ impl Writer {
     pub(crate) fn add(&mut self, op: &Op) -> Result<(), Trouble> {
         self.lines += 1;
         let line = line::write(self.lines, op)?;
-        if line.len() > BUFFER_BYTES {
-            // Not to twice the length of a large line.
-            self.buffer.reserve_exact(line.len());
-        }
-        self.buffer.extend_from_slice(&line);
-        drop(line);
-        if self.buffer.len() >= BUFFER_BYTES {
+        if self.buffer.len() + line.len() > BUFFER_BYTES {
             self.write()?;
+        }
+        if line.len() > BUFFER_BYTES {
+            // A large manifest is not copied once more.
+            self.file.append(&line)?;
+        } else {
+            self.buffer.extend_from_slice(&line);
         }
         Ok(())
     }
 
     /// Adds a manifest.
-    pub(crate) fn add_manifest(&mut self, repository: &str, manifest: &JournalManifest) -> Result<(), Trouble> {
+    pub(crate) fn add_manifest(&mut self, repository: &str, manifest: JournalManifest) -> Result<(), Trouble> {
         self.remember(repository, manifest.digest.as_str());
         self.add(&Op::Push {
             repository: repository.to_owned(),
             digest: manifest.digest.as_str().to_owned(),
-            media_type: manifest.media_type.clone(),
+            media_type: manifest.media_type,
             pushed_at: manifest.pushed_at_ms,
             sparse: manifest.sparse,
-            bytes: line::encode(&manifest.bytes),
+            bytes: Bytes(manifest.bytes),
         })
     }
 
@@ -218,8 +218,6 @@ impl Writer {
     fn write(&mut self) -> Result<(), Trouble> {
         self.file.append(&self.buffer)?;
         self.buffer.clear();
-        // What one large manifest took is not kept.
-        self.buffer.shrink_to(BUFFER_BYTES);
         Ok(())
     }
 

@@ -101,8 +101,8 @@ impl Replay<'_> {
         let database = self.database;
         match op {
             Op::Push { repository, digest, media_type, pushed_at, sparse, bytes } => {
-                let (Ok(digest), Some(bytes)) = (Digest::parse(&digest), line::decode(&bytes)) else { return Ok(()) };
-                let manifest = JournalManifest { digest, media_type, pushed_at_ms: pushed_at, sparse, bytes };
+                let Ok(digest) = Digest::parse(&digest) else { return Ok(()) };
+                let manifest = JournalManifest { digest, media_type, pushed_at_ms: pushed_at, sparse, bytes: bytes.0 };
                 database.tell_manifest(line, &repository, &manifest)?;
             }
             Op::Tag { repository, tag, digest, moved_at } => {
