@@ -20,7 +20,7 @@ pub use kinds::{Kind, KindRule, KindRules};
 pub use level::Level;
 pub use reference::{Verified, VerifyOptions, verify};
 pub use run::{MAX_FINDINGS, MAX_REPOSITORIES, ProbeOptions, Run, RunFailure, run};
-pub use schedule::{Schedule, ScheduleError, Ticks};
+pub use schedule::{Schedule, ScheduleError, Ticks, Zone};
 pub use watch::{TagOutcome, TagState, Watch};
 pub use wire::{Gone, Wire};
 

@@ -2,7 +2,7 @@
 
 use mcr_oci::{Finding, FindingKind};
 
-use crate::{Level, Run, Schedule, TagState};
+use crate::{Level, Run, Schedule, TagState, Zone};
 
 fn run() -> Run {
     Run {
@@ -71,6 +71,44 @@ fn schedules_have_five_fields_or_six() {
         let error = Schedule::parse(bad).unwrap_err().to_string();
         assert!(error.contains("five fields"), "{bad}: {error}");
     }
+}
+
+#[test]
+fn schedules_follow_the_clock_of_their_zone() {
+    let at = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_millis();
+    let vienna = Zone::named("Europe/Vienna").unwrap();
+    let nightly = Schedule::parse("30 3 * * *").unwrap();
+    assert_eq!(nightly.next_after(at("2026-07-01T00:00:00Z")), Some(at("2026-07-01T03:30:00Z")));
+    let nightly = nightly.within(vienna);
+    assert_eq!(nightly.next_after(at("2026-07-01T00:00:00Z")), Some(at("2026-07-01T01:30:00Z")));
+    assert_eq!(nightly.next_after(at("2026-12-01T00:00:00Z")), Some(at("2026-12-01T02:30:00Z")));
+    // On 2026-03-29 there is no half past two, on 2026-10-25 there are two.
+    let early = Schedule::parse("30 2 * * *").unwrap().within(vienna);
+    assert_eq!(early.next_after(at("2026-03-28T12:00:00Z")), Some(at("2026-03-29T01:00:00Z")));
+    assert_eq!(early.next_after(at("2026-10-24T12:00:00Z")), Some(at("2026-10-25T00:30:00Z")));
+    assert_eq!(early.next_after(at("2026-10-25T00:30:00Z")), Some(at("2026-10-26T01:30:00Z")));
+    assert_eq!(vienna.rfc3339(at("2026-07-01T01:30:00Z")), "2026-07-01T03:30:00.000+02:00");
+    assert_eq!(Zone::default().rfc3339(at("2026-07-01T01:30:00Z")), "2026-07-01T01:30:00.000Z");
+    for bad in ["", "Vienna", "Europe/Atlantis", "+02:00", "../etc/passwd"] {
+        let error = Zone::named(bad).unwrap_err().to_string();
+        assert!(error.contains("Europe/Vienna"), "{bad}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_tick_that_nobody_waited_for_to_the_end_comes_once() {
+    let mut ticks = crate::Ticks::start(&Schedule::parse("* * * * * *").unwrap()).await.unwrap();
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(3) {
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(70), ticks.next()).await;
+    }
+    let mut came = 0;
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(3) {
+        came += usize::from(tokio::time::timeout(std::time::Duration::from_millis(700), ticks.next()).await.is_ok());
+    }
+    assert!((1..=4).contains(&came), "{came} ticks in three seconds");
+    ticks.stop().await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mcr_probe::{Schedule, Zone};
 use mcr_seams::Clock;
 use serde_json::{Value as Json, json};
 
@@ -73,7 +74,10 @@ fn checks(config: &Config) -> Vec<Check> {
         ("gc.schedule", &config.gc.schedule),
         ("backup.schedule", &config.backup.schedule),
     ];
-    checks.extend(schedules.map(|(name, schedule)| Check { name, result: Ok(next_runs(schedule.as_deref())) }));
+    checks.extend(
+        schedules
+            .map(|(name, schedule)| Check { name, result: Ok(next_runs(schedule.as_deref(), config.server.timezone)) }),
+    );
     checks
 }
 
@@ -120,15 +124,16 @@ const MAX_LOGIN_FILE: u64 = 8 << 20;
 /// How many runs of a schedule are shown.
 const RUNS_SHOWN: usize = 3;
 
-/// When a schedule begins its next runs, in UTC.
-fn next_runs(schedule: Option<&str>) -> String {
-    let Some(schedule) = schedule.and_then(|text| mcr_probe::Schedule::parse(text).ok()) else {
+/// When a schedule begins its next runs, by the clock of `zone`.
+fn next_runs(schedule: Option<&str>, zone: Zone) -> String {
+    let Some(schedule) = schedule.and_then(|text| Schedule::parse(text).ok()) else {
         return "off".to_owned();
     };
+    let schedule = schedule.within(zone);
     let next = |after: &i64| schedule.next_after(*after);
     let now = Clock::system().now_ms();
     let runs = std::iter::successors(next(&now), next).take(RUNS_SHOWN);
-    format!("next runs: {}", runs.map(mcr_seams::rfc3339).collect::<Vec<_>>().join(", "))
+    format!("next runs: {}", runs.map(|ms| zone.rfc3339(ms)).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a directory can be written, or made.

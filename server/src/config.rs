@@ -25,7 +25,7 @@ pub use problem::{Origin, Problem, Problems};
 pub use settings::{Setting, Settings};
 
 use ipnet::IpNet;
-use mcr_probe::Level;
+use mcr_probe::{Level, Zone};
 
 use crate::files;
 
@@ -98,6 +98,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// Writes are refused.
     pub read_only: bool,
+    /// By whose clock schedules come.
+    pub timezone: Zone,
 }
 
 /// Whether connections begin with a PROXY protocol header.

@@ -12,7 +12,7 @@ mod settle;
 use std::time::Duration;
 
 use mcr_metadata::ProbeRun;
-use mcr_probe::{BrokenTag, Exposition, Gauges, Level, MAX_BROKEN_SERIES, Schedule};
+use mcr_probe::{BrokenTag, Exposition, Gauges, Level, MAX_BROKEN_SERIES, Schedule, Zone};
 use mcr_registry::Registry;
 use mcr_seams::Clock;
 use prometheus::proto::MetricFamily;
@@ -40,11 +40,11 @@ impl Probe {
     ///
     /// # Errors
     /// A schedule that is none, which the configuration would have refused.
-    pub fn new(config: &config::Probe, clock: Clock) -> Result<Self, String> {
+    pub fn new(config: &config::Probe, zone: Zone, clock: Clock) -> Result<Self, String> {
         let schedule = config.schedule.as_deref().map(Schedule::parse).transpose();
         let after = i64::try_from(FIRST_RUN_AFTER.as_millis()).unwrap_or(0);
         Ok(Self {
-            schedule: schedule.map_err(|error| format!("[probe] schedule: {error}"))?,
+            schedule: schedule.map_err(|error| format!("[probe] schedule: {error}"))?.map(|it| it.within(zone)),
             level: config.level,
             first_run_ms: clock.now_ms().saturating_add(after),
             figures: Exposition::new(None).map_err(|error| error.to_string())?,

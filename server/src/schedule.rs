@@ -3,7 +3,7 @@
 //! Each schedule has one task that runs its job and then waits for the next tick: runs never overlap, and ticks that
 //! come meanwhile are dropped, not queued.
 
-use mcr_probe::{Schedule, Ticks};
+use mcr_probe::{Schedule, Ticks, Zone};
 use mcr_registry::{Error, Registry};
 use mcr_seams::Clock;
 use tokio_util::sync::CancellationToken;
@@ -28,9 +28,9 @@ pub struct Scheduled {
 }
 
 impl Scheduled {
-    fn new(name: &str, text: Option<&str>) -> Result<Self, String> {
+    fn new(name: &str, text: Option<&str>, zone: Zone) -> Result<Self, String> {
         let schedule = text.map(Schedule::parse).transpose().map_err(|error| format!("{name}: {error}"))?;
-        Ok(Self { schedule, clock: Clock::system() })
+        Ok(Self { schedule: schedule.map(|schedule| schedule.within(zone)), clock: Clock::system() })
     }
 
     /// As it was written; none while it is off.
@@ -52,9 +52,10 @@ impl Schedules {
     /// # Errors
     /// A schedule that is none, which the configuration would have refused.
     pub fn new(config: &Config) -> Result<Self, String> {
+        let zone = config.server.timezone;
         Ok(Self {
-            gc: Scheduled::new("[gc] schedule", config.gc.schedule.as_deref())?,
-            backup: Scheduled::new("[backup] schedule", config.backup.schedule.as_deref())?,
+            gc: Scheduled::new("[gc] schedule", config.gc.schedule.as_deref(), zone)?,
+            backup: Scheduled::new("[backup] schedule", config.backup.schedule.as_deref(), zone)?,
         })
     }
 

@@ -62,7 +62,7 @@ async fn serve(startup: Startup) -> Result<(), String> {
     registry.watch();
     let listeners = Listeners::bind(config)?;
     let bound = listeners.bound()?;
-    let probe = Arc::new(Probe::new(&config.probe, Clock::system())?);
+    let probe = Arc::new(Probe::new(&config.probe, config.server.timezone, Clock::system())?);
     probe.restore(&registry).await;
     let credential = Arc::new(Credential::draw().map_err(|error| no_random(&error))?);
     let gate = open_gate(&startup, &registry, &credential).await?;

@@ -265,6 +265,10 @@ fn server(settings: &Settings) -> Option<Server> {
         idle_timeout: settings.duration("server.idle_timeout"),
         shutdown_timeout: settings.duration("server.shutdown_timeout"),
         read_only: settings.flag("server.read_only"),
+        timezone: settings
+            .text("server.timezone")
+            .and_then(|name| mcr_probe::Zone::named(&name).ok())
+            .unwrap_or_default(),
     })
 }
 

@@ -175,6 +175,7 @@ fn type_of(kind: Kind) -> String {
         Kind::Pattern => "regular expression".to_owned(),
         Kind::Globs => "list of patterns".to_owned(),
         Kind::Schedule => "schedule, or `off`".to_owned(),
+        Kind::Zone => "time zone".to_owned(),
         Kind::Urls => "URL or list of URLs".to_owned(),
         Kind::HttpsUrl => "https URL".to_owned(),
         Kind::Networks => "list of networks".to_owned(),

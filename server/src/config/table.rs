@@ -39,6 +39,8 @@ pub enum Kind {
     Globs,
     /// A schedule as crontab writes it, or `off`.
     Schedule,
+    /// A time zone of the IANA database.
+    Zone,
     /// One or several base URLs.
     Urls,
     /// An https URL.
@@ -245,6 +247,9 @@ pub static KEYS: &[Key] = &[
         "How long SIGTERM waits for running requests before it cuts them off."),
     key("server.read_only", Kind::Flag, Value("false"),
         "Refuses every write with 405; pulls go on.").live(),
+    key("server.timezone", Kind::Zone, Value("UTC"),
+        "The time zone whose clock the schedules follow, summer time included.")
+        .such_as("Europe/Vienna"),
     key("database.path", Kind::Path, Required,
         "The SQLite database. Its directory also holds the lock file `mcr.lock`.")
         .shown_as("/srv/mcr/mcr.db"),
@@ -300,7 +305,7 @@ pub static KEYS: &[Key] = &[
     key("integrity.quarantine_keep", ANY, Value("30d"),
         "How long damaged bytes are kept aside for forensics."),
     key("probe.schedule", Kind::Schedule, Value("*/15 * * * *"),
-        "When the registry probes itself through its own listener, in UTC: five fields as in crontab, or six with seconds first. The first run comes within a minute of the start. `\"off\"` or an empty text: never."),
+        "When the registry probes itself through its own listener: five fields as in crontab, or six with seconds first. The first run comes within a minute of the start. `\"off\"` or an empty text: never."),
     key("probe.level", Kind::Choice(&["head", "tail", "full"]), Value("tail"),
         "How closely the probe looks at blobs: `head` asks whether each is there, `tail` also for its last byte, `full` reads and hashes every byte of the store on each run."),
     key("scrub.rate", Kind::Rate, Value("50MiB/s"),
@@ -308,7 +313,7 @@ pub static KEYS: &[Key] = &[
     key("scrub.full_pass", ANY, Value("30d"),
         "Within which time the scrub goes through everything once. 0: it does not run."),
     key("gc.schedule", Kind::Schedule, Value("30 3 * * *"),
-        "When retention and then garbage collection run, in UTC: five fields as in crontab, or six with seconds first. A tick that comes while either runs is dropped. `\"off\"` or an empty text: never by itself."),
+        "When retention and then garbage collection run: five fields as in crontab, or six with seconds first. A tick that comes while either runs is dropped. `\"off\"` or an empty text: never by itself."),
     key("gc.max_delete_percent", Kind::Number { min: 1, max: 100 }, Value("10"),
         "A plan over 100 digests that would take more than this percentage of the bytes or tags waits 7 days for somebody to confirm it, and is then discarded."),
     key("gc.grace", ANY, Value("24h"),
@@ -318,7 +323,7 @@ pub static KEYS: &[Key] = &[
     key("gc.undo", ANY, Value("7d"),
         "How long a deleted tag or manifest can be restored."),
     key("backup.schedule", Kind::Schedule, Value("off"),
-        "When the server takes a snapshot of its database into `backups/` beside it, in UTC, as `mcrsrv snapshot` does. `\"off\"`: never by itself.")
+        "When the server takes a snapshot of its database into `backups/` beside it, as `mcrsrv snapshot` does. `\"off\"`: never by itself.")
         .such_as("0 2 * * *"),
     key("backup.keep", Kind::Number { min: 1, max: 10_000 }, Value("14"),
         "How many snapshots are kept; the oldest go when another one is taken."),
@@ -407,7 +412,7 @@ pub static RETENTION_KEYS: &[Key] = &[
 
 /// Sections and keys that are promised for later versions. They are refused by name, so that nobody believes them in force.
 /// An empty list of names means the whole section.
-pub static LATER: &[(&str, &[&str])] = &[("server", &["timezone"]), ("proxy", &[]), ("web", &[])];
+pub static LATER: &[(&str, &[&str])] = &[("proxy", &[]), ("web", &[])];
 
 /// Sections among [`LATER`] that are written as `[[section]]`.
 const LATER_LISTS: &[&str] = &["proxy"];

@@ -87,6 +87,7 @@ write_timeout = "2s"
 idle_timeout = "3s"
 shutdown_timeout = "4s"
 read_only = true
+timezone = "Europe/Vienna"
 [database]
 path = "/x/y.db"
 allow_network_filesystem = true
@@ -177,6 +178,7 @@ fn every_key_finds_its_place() {
             idle_timeout: seconds(3),
             shutdown_timeout: seconds(4),
             read_only: true,
+            timezone: mcr_probe::Zone::named("Europe/Vienna").unwrap(),
         },
         database: Database { path: "/x/y.db".into(), allow_network_filesystem: true },
         storage: Storage {
@@ -268,6 +270,20 @@ fn an_empty_text_takes_an_optional_key_back() {
     let problems = site.problems(&[("MCR_DATABASE_PATH", "")]);
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("$MCR_DATABASE_PATH: [database] path: expected a path"), "{problems:?}");
+}
+
+#[test]
+fn a_time_zone_has_a_name_of_the_database() {
+    let site = Site::new(&[BASE]);
+    assert_eq!(site.load(&[]).unwrap().config.server.timezone.name(), "UTC");
+    let vienna = site.load(&[("MCR_SERVER_TIMEZONE", "Europe/Vienna")]).unwrap();
+    assert_eq!(vienna.config.server.timezone.name(), "Europe/Vienna");
+    assert_eq!(
+        site.problems(&[("MCR_SERVER_TIMEZONE", "Vienna")]),
+        [
+            "$MCR_SERVER_TIMEZONE: [server] timezone: \"Vienna\" is no time zone; expected a name of the IANA database, such as \"UTC\" or \"Europe/Vienna\""
+        ]
+    );
 }
 
 #[test]

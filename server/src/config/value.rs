@@ -77,6 +77,7 @@ pub fn read(kind: Kind, raw: &Raw) -> Result<Value, String> {
         Kind::Pattern => return pattern(raw),
         Kind::Globs => globs(raw).map(Value::List),
         Kind::Schedule => return schedule(raw),
+        Kind::Zone => return zone(raw),
         Kind::Urls => lists::urls(raw).map(Value::List),
         Kind::HttpsUrl => lists::https_url(raw).map(Value::Text),
         Kind::Networks => lists::networks(raw).map(Value::List),
@@ -117,6 +118,7 @@ pub fn expected(kind: Kind) -> String {
         Kind::Pattern => "a regular expression such as \"v[0-9.]+\"".to_owned(),
         Kind::Globs => "a list of repository patterns such as [\"infra/*\"]".to_owned(),
         Kind::Schedule => "a schedule such as \"*/15 * * * *\" (six fields: seconds first), or \"off\"".to_owned(),
+        Kind::Zone => "the name of a time zone such as \"UTC\" or \"Europe/Vienna\"".to_owned(),
         Kind::Urls => {
             "one URL or a list of them, each http or https with a host and no path, such as \"https://registry.example:8443\""
                 .to_owned()
@@ -330,6 +332,11 @@ fn schedule(raw: &Raw) -> Result<Value, String> {
         Ok(schedule) => Ok(Value::Text(schedule.as_str().to_owned())),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn zone(raw: &Raw) -> Result<Value, String> {
+    let Some(name) = text(raw) else { return Err(format!("expected {}, found {raw}", expected(Kind::Zone))) };
+    mcr_probe::Zone::named(name).map(|zone| Value::Text(zone.name().to_owned())).map_err(|error| error.to_string())
 }
 
 fn globs(raw: &Raw) -> Option<Vec<String>> {
