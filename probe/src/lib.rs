@@ -18,6 +18,7 @@ mod wire;
 pub use gauges::{BrokenTag, Exposition, Gauges, MAX_BROKEN_SERIES};
 pub use kinds::{Kind, KindRule, KindRules};
 pub use level::Level;
+pub use pace::Pace;
 pub use reference::{Verified, VerifyOptions, verify};
 pub use run::{MAX_FINDINGS, MAX_REPOSITORIES, ProbeOptions, Run, RunFailure, run};
 pub use schedule::{Schedule, ScheduleError, Ticks, Zone};

@@ -68,6 +68,12 @@ impl<'a> Wire<'a> {
         Self::new(client, repository, level, Pace::new(jobs), &Unwatched)
     }
 
+    /// A repository that is looked at beside others of the same registry, with the places that all of them share.
+    #[must_use]
+    pub fn beside(client: &'a Client, repository: &'a RepositoryName, level: Level, pace: &Pace) -> Self {
+        Self::new(client, repository, level, pace.clone(), &Unwatched)
+    }
+
     /// Where a tag leads: the digest of the bytes that are served for it, in the algorithm the registry names.
     ///
     /// # Errors
@@ -218,8 +224,11 @@ impl<'a> Wire<'a> {
         self.still_there(&slow).await.map(|()| problem)
     }
 
-    /// Whether the registry as a whole answers; asked only after something failed.
-    pub(crate) async fn still_there(&self, error: &Error) -> Result<(), Gone> {
+    /// Whether the registry as a whole answers; asked only after something failed with `error`.
+    ///
+    /// # Errors
+    /// [`Gone`] where it does not.
+    pub async fn still_there(&self, error: &Error) -> Result<(), Gone> {
         if self.gone.load(Ordering::Relaxed) {
             return Err(Gone(error.to_string()));
         }

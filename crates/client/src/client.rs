@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcr_oci::RepositoryName;
+use mcr_oci::{Digest, RepositoryName};
 use reqwest::{Method, Url};
 
 use crate::auth::{Auth, Want};
@@ -112,6 +112,14 @@ impl Client {
     #[must_use]
     pub fn tags(&self, repository: &RepositoryName) -> Pages {
         Pages::new(self, List::Tags, &format!("v2/{repository}/tags/list?n=1000"), Want::pull(repository))
+    }
+
+    /// The digests of what refers to a manifest, page by page. [`Error::NotFound`] where a registry knows no such
+    /// question.
+    #[must_use]
+    pub fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Pages {
+        let path = format!("v2/{repository}/referrers/{subject}");
+        Pages::new(self, List::Referrers, &path, Want::pull(repository))
     }
 }
 

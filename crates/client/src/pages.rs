@@ -1,4 +1,4 @@
-//! Lists that come in pages: repositories and tags; never the sense of the names.
+//! Lists that come in pages: repositories, tags, referrers; never the sense of the names.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -30,6 +30,24 @@ const NAME_MAX: usize = 1024;
 pub(crate) enum List {
     Repositories,
     Tags,
+    /// By their digests.
+    Referrers,
+}
+
+impl List {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Repositories => "repositories",
+            Self::Tags => "tags",
+            Self::Referrers => "referrers",
+        }
+    }
+
+    /// Whether this status says that a registry has no such list at all. What answers a path that it does not know
+    /// need not answer in the words of the specification.
+    const fn is_unknown(self, status: u16) -> bool {
+        matches!((self, status), (Self::Referrers, 400 | 404 | 405 | 501))
+    }
 }
 
 /// The pages of one list, asked for one by one.
@@ -64,8 +82,24 @@ struct Page {
     name: Option<String>,
 }
 
+/// An index that lists referrers.
+#[derive(serde::Deserialize)]
+struct Referrers {
+    #[serde(deserialize_with = "present")]
+    manifests: Option<Option<Vec<Referrer>>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Referrer {
+    digest: String,
+}
+
 /// Tells `null` from a key that is absent.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec<String>>>, D::Error> {
+fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<Vec<T>>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
     serde::Deserialize::deserialize(deserializer).map(Some)
 }
 
@@ -128,8 +162,12 @@ impl Pages {
         loop {
             let mut answer = inner.answer(ask, &self.want, &mut tries).await?;
             if answer.status() != 200 {
-                let absent = absent(ask, answer).await?;
-                return Err(Error::NotFound { what: ask.what(), detail: absent.detail });
+                let detail = if self.list.is_unknown(answer.status()) {
+                    answer.said().await.text
+                } else {
+                    absent(ask, answer).await?.detail
+                };
+                return Err(Error::NotFound { what: ask.what(), detail });
             }
             let next = match following(answer.headers()).map(|target| resolve(&ask.url, &target)) {
                 None => None,
@@ -149,18 +187,27 @@ impl Pages {
     }
 
     fn names(&self, ask: &Ask, bytes: &[u8]) -> Result<Vec<String>, Error> {
-        let page: Option<Page> = serde_json::from_slice(bytes).ok();
-        let names = page.and_then(|page| match self.list {
-            List::Repositories => page.repositories,
+        let names = match self.list {
+            List::Repositories => page(bytes).and_then(|page| page.repositories),
             // Some leave the key away where there is none.
-            List::Tags => page.tags.or_else(|| page.name.map(|_| None)),
-        });
+            List::Tags => page(bytes).and_then(|page| page.tags.or_else(|| page.name.map(|_| None))),
+            List::Referrers => referrers(bytes),
+        };
         let names = names.ok_or_else(|| {
-            let what = if self.list == List::Tags { "tags" } else { "repositories" };
-            Error::Unexpected { what: ask.what(), reason: format!("answers what is not a list of {what}") }
+            let reason = format!("answers what is not a list of {}", self.list.as_str());
+            Error::Unexpected { what: ask.what(), reason }
         })?;
         Ok(names.unwrap_or_default())
     }
+}
+
+fn page(bytes: &[u8]) -> Option<Page> {
+    serde_json::from_slice(bytes).ok()
+}
+
+fn referrers(bytes: &[u8]) -> Option<Option<Vec<String>>> {
+    let list: Referrers = serde_json::from_slice(bytes).ok()?;
+    list.manifests.map(|all| all.map(|all| all.into_iter().map(|referrer| referrer.digest).collect()))
 }
 
 fn hash(text: &str) -> u64 {

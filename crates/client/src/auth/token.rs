@@ -82,9 +82,9 @@ pub(super) async fn fetch(
     read(&ask, wire.judged(answer).await?, credential).await
 }
 
-/// Nobody but the registry we were told to speak plainly with makes us send a login in the clear.
+/// Nobody but the registry we were told to speak plainly with makes us send a login in the clear off this machine.
 fn guard(realm: &Realm, registry: &Url) -> Result<(), Failure> {
-    if realm.url.scheme() == "https" || registry.scheme() == "http" || is_loopback(registry) {
+    if realm.url.scheme() == "https" || registry.scheme() == "http" || is_loopback(&realm.url) {
         return Ok(());
     }
     Err(Failure::Said(Error::Unauthorized {

@@ -92,6 +92,56 @@ async fn lists_without_end_are_given_up() {
     assert!(error.to_string().contains("is empty"), "{error}");
 }
 
+async fn referrers(handler: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Result<Vec<String>, Error> {
+    let server = Server::start(handler).await;
+    let subject = mcr_oci::Digest::sha256(b"a subject");
+    all(&mut server.client(Login::Anonymous).referrers(&"a/b".parse().unwrap(), &subject)).await
+}
+
+#[tokio::test]
+async fn referrers_come_page_by_page() {
+    let pages = |request: &Request| match request.path.contains("last=") {
+        true => reply(200, &[], r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:c","size":1}]}"#),
+        false => reply(
+            200,
+            &[("Link", "<?n=2&last=b>; rel=\"next\"")],
+            r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:a"},{"digest":"sha256:b"}]}"#,
+        ),
+    };
+    assert_eq!(referrers(pages).await.unwrap(), ["sha256:a", "sha256:b", "sha256:c"]);
+    assert_eq!(referrers(|_| reply(200, &[], r#"{"manifests":null}"#)).await, Ok(vec![]));
+    for status in [400, 404, 405, 501] {
+        let error = referrers(move |_| reply(status, &[], "<html>no such page</html>")).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{status}: {error}");
+    }
+    for body in ["{}", "<html>", r#"{"manifests":[{}]}"#] {
+        let error = referrers(move |_| reply(200, &[], body)).await.unwrap_err();
+        assert!(error.to_string().contains("not a list of referrers"), "{body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_question_for_referrers_gets_a_token_as_every_other_one() {
+    let port = std::sync::Arc::new(AtomicUsize::new(0));
+    let own = std::sync::Arc::clone(&port);
+    let server = Server::start(move |request| {
+        if request.path.starts_with("/token") {
+            assert!(request.path.contains("scope=repository%3Aa%2Fb%3Apull"), "{}", request.path);
+            return reply(200, &[], r#"{"token":"given"}"#);
+        }
+        if request.authorization() == Some("Bearer given") {
+            return reply(200, &[], r#"{"manifests":[{"digest":"sha256:a"}]}"#);
+        }
+        let realm = format!(r#"Bearer realm="http://127.0.0.1:{}/token",service="s""#, own.load(Ordering::SeqCst));
+        reply(401, &[("WWW-Authenticate", realm.as_str())], "")
+    });
+    let server = server.await;
+    port.store(server.host().rsplit(':').next().unwrap().parse().unwrap(), Ordering::SeqCst);
+    let subject = mcr_oci::Digest::sha256(b"a subject");
+    let mut pages = server.client(Login::Anonymous).referrers(&"a/b".parse().unwrap(), &subject);
+    assert_eq!(all(&mut pages).await.unwrap(), ["sha256:a"]);
+}
+
 #[tokio::test]
 async fn a_page_without_end_is_given_up() {
     let piece = format!("10000\r\n{}\r\n", r#""aaaaaa","#.repeat(0x10000 / 9 + 1).get(..0x10000).unwrap()).into_bytes();

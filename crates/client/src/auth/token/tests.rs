@@ -13,12 +13,16 @@ fn a_login_is_sent_in_the_clear_only_where_the_registry_is() {
         ("https://auth.example/t", "http://r.example/"),
         ("http://auth.example/t", "http://r.example/"),
         ("http://127.0.0.1:1/t", "https://localhost/"),
+        ("http://localhost:1/t", "https://r.example/"),
     ] {
         assert!(urls(realm, registry).is_ok(), "{realm} {registry}");
     }
-    for (realm, registry) in
-        [("http://auth.example/t", "https://r.example/"), ("http://r.example/t", "https://r.example/")]
-    {
+    for (realm, registry) in [
+        ("http://auth.example/t", "https://r.example/"),
+        ("http://r.example/t", "https://r.example/"),
+        // That the registry is near says nothing of where it sends us.
+        ("http://auth.example/t", "https://127.0.0.1:5000/"),
+    ] {
         let Err(Failure::Said(error)) = urls(realm, registry) else { panic!("{realm} {registry}") };
         assert!(error.to_string().contains("in the clear"), "{error}");
     }
