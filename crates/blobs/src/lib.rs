@@ -38,6 +38,7 @@ pub use files::{Shard, shards};
 pub use hash::Hashed;
 pub use journal::{JOURNAL_LINE_MAX, JournalLine, JournalReader, JournalSegment, JournalWriter};
 pub use put::PutError;
+pub use quarantine::ExpiredQuarantine;
 pub use read_only::ReadOnly;
 pub use session::{UploadId, UploadIdError, UploadInfo};
 pub use store::{Options, Space, Store};

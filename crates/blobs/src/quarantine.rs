@@ -2,7 +2,7 @@
 //! Whether bytes are damaged, and how long they are kept, is decided elsewhere.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcr_oci::Digest;
 
@@ -10,6 +10,17 @@ use crate::{Disk, Error, Store};
 
 /// How many names in a row are tried when one digest is quarantined repeatedly within a millisecond.
 const NAMES_TRIED: i64 = 16;
+
+/// What came of removing old quarantined files.
+#[derive(Debug, Default)]
+pub struct ExpiredQuarantine {
+    /// Files that went.
+    pub removed: usize,
+    /// Files that did not, though they are old enough.
+    pub kept: usize,
+    /// Why the first of those did not.
+    pub error: Option<Error>,
+}
 
 impl Store {
     /// Moves a blob's file into `quarantine/`, durably, and says where; `None` when nothing stands at its path.
@@ -34,30 +45,39 @@ impl Store {
 
     /// Removes files that were quarantined before `before_ms`, at most `limit`; says how many. The time is the one in
     /// the name. What has another name is not ours, and a directory that a hand put in a blob's place is left as well.
+    /// One that cannot be removed keeps no other.
     ///
     /// A file that comes back after a power loss goes the next time.
     ///
     /// # Errors
-    /// When the directory cannot be read, or a file in it not removed.
-    pub fn expire_quarantine(&self, before_ms: i64, limit: usize) -> Result<usize, Error> {
+    /// When the directory cannot be read.
+    pub fn expire_quarantine(&self, before_ms: i64, limit: usize) -> Result<ExpiredQuarantine, Error> {
         let directory = self.layout.quarantine();
-        let mut old = Vec::new();
+        let mut expired = ExpiredQuarantine::default();
         let _more_there_are: Option<()> = self.disk.names(&directory, |name| {
-            if old.len() >= limit {
+            if expired.removed >= limit {
                 return ControlFlow::Break(());
             }
             if quarantined_at(name).is_some_and(|at| at < before_ms) {
-                old.push(directory.join(name));
+                match self.expire(&directory.join(name)) {
+                    Ok(gone) => expired.removed += usize::from(gone),
+                    Err(error) => {
+                        expired.kept += 1;
+                        expired.error.get_or_insert(error);
+                    }
+                }
             }
             ControlFlow::Continue(())
         })?;
-        let mut removed = 0;
-        for path in old {
-            if self.disk.metadata(&path)?.is_some_and(|found| !found.is_dir()) && self.disk.unlink(&path)? {
-                removed += 1;
-            }
+        Ok(expired)
+    }
+
+    /// Removes a file; says whether it did.
+    fn expire(&self, path: &Path) -> Result<bool, Error> {
+        if self.disk.metadata(path)?.is_none_or(|found| found.is_dir()) {
+            return Ok(false);
         }
-        Ok(removed)
+        self.disk.unlink(path)
     }
 
     fn free_name(&self, digest: &Digest, now_ms: i64) -> Result<PathBuf, Error> {

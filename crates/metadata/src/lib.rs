@@ -125,8 +125,8 @@ pub use rows::{
     ReferrerRow, Summary,
 };
 pub use scrub::{
-    BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubBlob, ScrubCursor,
-    ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes,
+    BeginScrubPass, BrokenBy, EndScrubPass, KEEP_PASSES, MAX_CLIMBED, RecordScrub, ReturnBlob, ScrubAsk, ScrubBlob,
+    ScrubCursor, ScrubManifest, ScrubPass, ScrubSurvey, Scrubbed, StoredBytes, UnfitBlob, latest_known,
 };
 pub use snapshot::{TakenSnapshot, take_snapshot};
 pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};

@@ -36,7 +36,7 @@ const PAGE_BYTES: usize = 2 * 1024 * 1024;
 const TABLES: &str = "
     CREATE TABLE told_manifests (
         repository TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, pushed_at INTEGER NOT NULL,
-        sparse INTEGER NOT NULL, bytes BLOB NOT NULL, line INTEGER NOT NULL, written INTEGER NOT NULL DEFAULT 0,
+        sparse INTEGER NOT NULL, line INTEGER NOT NULL, written INTEGER NOT NULL DEFAULT 0, bytes BLOB NOT NULL,
         PRIMARY KEY (repository, digest)
     ) STRICT;
     CREATE TABLE told_tags (
@@ -44,6 +44,15 @@ const TABLES: &str = "
         line INTEGER NOT NULL,
         PRIMARY KEY (repository, tag)
     ) STRICT, WITHOUT ROWID;";
+
+/// Ends what was told of one repository before a line. By the key: a journal may say so very often.
+const FORGET_REPOSITORY: [&str; 2] = [
+    "DELETE FROM told_manifests WHERE repository = ?1 AND line < ?2",
+    "DELETE FROM told_tags WHERE repository = ?1 AND line < ?2",
+];
+
+/// Ends what was told of everything before a line; said once in a generation.
+const FORGET_ALL: [&str; 2] = ["DELETE FROM told_manifests WHERE line < ?1", "DELETE FROM told_tags WHERE line < ?1"];
 
 /// A database on its way. Gone with its file unless it is [switched to](Self::switch).
 #[derive(Debug)]
@@ -207,15 +216,24 @@ impl Rebuild {
         Ok(())
     }
 
-    /// What was told before `line` is over: of a repository, or of all.
+    /// What was told of a repository before `line` is over.
     ///
     /// # Errors
     /// As [`beside`](Self::beside).
-    pub fn forget(&self, repository: Option<&str>, line: i64) -> Result<(), Error> {
-        for table in ["told_manifests", "told_tags"] {
-            self.connection
-                .prepare_cached(&format!("DELETE FROM {table} WHERE (?1 IS NULL OR repository = ?1) AND line < ?2"))?
-                .execute(params![repository, line])?;
+    pub fn forget(&self, repository: &str, line: i64) -> Result<(), Error> {
+        for statement in FORGET_REPOSITORY {
+            self.connection.prepare_cached(statement)?.execute(params![repository, line])?;
+        }
+        Ok(())
+    }
+
+    /// What was told of any repository before `line` is over.
+    ///
+    /// # Errors
+    /// As [`beside`](Self::beside).
+    pub fn forget_all(&self, line: i64) -> Result<(), Error> {
+        for statement in FORGET_ALL {
+            self.connection.prepare_cached(statement)?.execute([line])?;
         }
         Ok(())
     }

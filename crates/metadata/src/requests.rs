@@ -251,6 +251,8 @@ pub struct RecordHash {
     pub stat: RecordedStat,
     /// When, in Unix milliseconds.
     pub hashed_at_ms: i64,
+    /// Now, in Unix milliseconds: what is booked as hashed after this was booked by a clock that was wrong.
+    pub now_ms: i64,
 }
 
 /// A blob that the scrub shall look at next.

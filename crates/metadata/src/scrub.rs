@@ -7,6 +7,7 @@ mod broken;
 mod write;
 
 use mcr_oci::{Digest, RepositoryName};
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, Row};
 
 use crate::Metadata;
@@ -15,6 +16,19 @@ use crate::sql;
 
 pub use broken::{BrokenBy, MAX_CLIMBED};
 pub use write::{BeginScrubPass, EndScrubPass, KEEP_PASSES, RecordScrub, ReturnBlob, Scrubbed};
+
+/// A hash time may lie ahead of now by this many milliseconds, as clocks do that are being set; it is past soon.
+const AHEAD_MS: i64 = 60_000;
+
+/// Counted of one blob's bytes at most: a damaged row must not make everything look as if a pass took years.
+const COUNTED_MAX: i64 = 1 << 40;
+
+/// The latest hash time that is believed at `now_ms`. A later one was noted by a clock that was ahead: it says nothing
+/// of when the bytes were hashed, so that they count as never hashed.
+#[must_use]
+pub const fn latest_known(now_ms: i64) -> i64 {
+    now_ms.saturating_add(AHEAD_MS)
+}
 
 /// A pass of the scrub over everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +77,19 @@ pub struct ScrubBlob {
     pub digest: Digest,
     /// Its length.
     pub size: u64,
-    /// When it was last hashed, in Unix milliseconds.
+    /// When it was last hashed, in Unix milliseconds; 0 where that is not known.
     pub hashed_at_ms: i64,
+}
+
+/// A row of a blob that does not say what to hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfitBlob {
+    /// Its row.
+    pub id: i64,
+    /// As for [`ScrubBlob`].
+    pub hashed_at_ms: i64,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// A manifest to be hashed, without its bytes.
@@ -72,8 +97,21 @@ pub struct ScrubBlob {
 pub struct ScrubManifest {
     /// Its row.
     pub id: i64,
-    /// When it was last hashed, in Unix milliseconds.
+    /// When it was last hashed, in Unix milliseconds; 0 where that is not known.
     pub hashed_at_ms: i64,
+}
+
+/// What a walk in the order of age asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ScrubAsk {
+    /// What was last hashed before this, in Unix milliseconds.
+    pub before_ms: i64,
+    /// Now, in Unix milliseconds: hash times that are not known by then count as 0.
+    pub now_ms: i64,
+    /// Behind this.
+    pub after: ScrubCursor,
+    /// Rows at most.
+    pub limit: usize,
 }
 
 /// A manifest as it is stored.
@@ -102,28 +140,30 @@ impl ScrubCursor {
 }
 
 impl Metadata {
-    /// Counts what there is to be scrubbed, in one walk over the rows; `least` is what a file costs at least, in bytes.
+    /// Counts what there is to be scrubbed, in one walk over the rows; `least` is what a file costs at least, in bytes,
+    /// and a hash time that is not known at `now_ms` counts as 0.
     ///
     /// # Errors
     /// Whatever the files answer.
-    pub fn scrub_survey(&self, least: u64) -> Result<ScrubSurvey, Error> {
+    pub fn scrub_survey(&self, least: u64, now_ms: i64) -> Result<ScrubSurvey, Error> {
         self.readers.read(|connection| {
             let mut survey = ScrubSurvey::default();
             let blobs: Option<i64> = connection
                 .prepare_cached(
-                    "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(max(size, ?1)), 0), min(hashed_at)
+                    "SELECT count(*), coalesce(sum(min(max(size, 0), ?3)), 0),
+                            coalesce(sum(min(max(size, ?1), ?3)), 0), min(iif(hashed_at > ?2, 0, hashed_at))
                      FROM blobs WHERE state = 'sound'",
                 )?
-                .query_row([sql::size(least)], |row| {
+                .query_row([sql::size(least), latest_known(now_ms), COUNTED_MAX], |row| {
                     (survey.blobs, survey.bytes, survey.cost) = (count(row, 0)?, count(row, 1)?, count(row, 2)?);
                     row.get(3)
                 })?;
             let manifests: Option<i64> = connection
                 .prepare_cached(
-                    "SELECT count(*), coalesce(sum(size), 0), min(hashed_at)
+                    "SELECT count(*), coalesce(sum(min(max(size, 0), ?2)), 0), min(iif(hashed_at > ?1, 0, hashed_at))
                      FROM manifests WHERE state = 'sound' AND deleted_at IS NULL",
                 )?
-                .query_row([], |row| {
+                .query_row([latest_known(now_ms), COUNTED_MAX], |row| {
                     (survey.manifests, survey.manifest_bytes) = (count(row, 0)?, count(row, 1)?);
                     row.get(2)
                 })?;
@@ -132,23 +172,23 @@ impl Metadata {
         })
     }
 
-    /// Sound blobs that were last hashed before `before_ms`, the oldest first, behind `after`, at most `limit`.
+    /// Sound blobs, the longest unseen first. A row that is damaged stands in its place among the others.
     ///
     /// # Errors
     /// Whatever the files answer.
-    pub fn scrub_blobs(&self, before_ms: i64, after: ScrubCursor, limit: usize) -> Result<Vec<ScrubBlob>, Error> {
+    pub fn scrub_blobs(&self, ask: &ScrubAsk) -> Result<Vec<Result<ScrubBlob, UnfitBlob>>, Error> {
         self.readers.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, digest, size, hashed_at FROM blobs
-                 WHERE state = 'sound' AND hashed_at < ?1 AND (hashed_at, id) > (?2, ?3)
-                 ORDER BY hashed_at, id LIMIT ?4",
+                "SELECT id, digest, size, iif(hashed_at > ?5, 0, hashed_at) AS known FROM blobs
+                 WHERE state = 'sound' AND known < ?1 AND (known, id) > (?2, ?3)
+                 ORDER BY known, id LIMIT ?4",
             )?;
-            let asked = (before_ms, after.hashed_at_ms, after.id, sql::limit(limit));
-            statement.query_and_then(asked, scrub_blob)?.collect()
+            statement.query_and_then(ask.values(), scrub_blob)?.collect()
         })
     }
 
-    /// Sound blobs that a read asked to be hashed, in the order of asking, at most `limit`.
+    /// Sound blobs that a read asked to be hashed, in the order of asking, at most `limit`. Rows that are damaged are
+    /// left to the pass.
     ///
     /// # Errors
     /// Whatever the files answer.
@@ -158,7 +198,8 @@ impl Metadata {
                 "SELECT id, digest, size, hashed_at FROM blobs INDEXED BY blobs_scrub_requested
                  WHERE scrub_requested_at IS NOT NULL AND state = 'sound' ORDER BY scrub_requested_at LIMIT ?1",
             )?;
-            statement.query_and_then([sql::limit(limit)], scrub_blob)?.collect()
+            let rows: Result<Vec<_>, Error> = statement.query_and_then([sql::limit(limit)], scrub_blob)?.collect();
+            Ok(rows?.into_iter().flatten().collect())
         })
     }
 
@@ -166,7 +207,7 @@ impl Metadata {
     ///
     /// # Errors
     /// Whatever the files answer.
-    pub fn unsound_blobs(&self, after: i64, limit: usize) -> Result<Vec<ScrubBlob>, Error> {
+    pub fn unsound_blobs(&self, after: i64, limit: usize) -> Result<Vec<Result<ScrubBlob, UnfitBlob>>, Error> {
         self.readers.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, digest, size, hashed_at FROM blobs INDEXED BY blobs_unsound
@@ -188,25 +229,19 @@ impl Metadata {
         })
     }
 
-    /// Listed manifests that were last hashed before `before_ms`, the oldest first, behind `after`, at most `limit`.
+    /// Listed manifests, the longest unseen first.
     ///
     /// # Errors
     /// Whatever the files answer.
-    pub fn scrub_manifests(
-        &self,
-        before_ms: i64,
-        after: ScrubCursor,
-        limit: usize,
-    ) -> Result<Vec<ScrubManifest>, Error> {
+    pub fn scrub_manifests(&self, ask: &ScrubAsk) -> Result<Vec<ScrubManifest>, Error> {
         self.readers.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, hashed_at FROM manifests
-                 WHERE state = 'sound' AND deleted_at IS NULL AND hashed_at < ?1 AND (hashed_at, id) > (?2, ?3)
-                 ORDER BY hashed_at, id LIMIT ?4",
+                "SELECT id, iif(hashed_at > ?5, 0, hashed_at) AS known FROM manifests
+                 WHERE state = 'sound' AND deleted_at IS NULL AND known < ?1 AND (known, id) > (?2, ?3)
+                 ORDER BY known, id LIMIT ?4",
             )?;
-            let asked = (before_ms, after.hashed_at_ms, after.id, sql::limit(limit));
             let rows = statement
-                .query_and_then(asked, |row| Ok(ScrubManifest { id: row.get(0)?, hashed_at_ms: row.get(1)? }))?;
+                .query_and_then(ask.values(), |row| Ok(ScrubManifest { id: row.get(0)?, hashed_at_ms: row.get(1)? }))?;
             rows.collect()
         })
     }
@@ -231,6 +266,31 @@ impl Metadata {
         })
     }
 
+    /// What the rows call a manifest, right or wrong: its repository and digest. For who cannot read it.
+    ///
+    /// # Errors
+    /// Whatever the files answer.
+    pub fn manifest_called(&self, id: i64) -> Result<Option<String>, Error> {
+        self.readers.read(|connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT r.name, m.digest FROM manifests m CROSS JOIN repositories r ON r.id = m.repository_id
+                     WHERE m.id = ?1",
+                )?
+                .query_row([id], |row| {
+                    let text = |value: ValueRef<'_>| match value {
+                        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                            String::from_utf8_lossy(bytes).escape_default().to_string()
+                        }
+                        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => "?".to_owned(),
+                    };
+                    Ok(format!("{}@{}", text(row.get_ref(0)?), text(row.get_ref(1)?)))
+                })
+                .optional()?;
+            Ok(found)
+        })
+    }
+
     /// The last passes, newest first, at most `limit`.
     ///
     /// # Errors
@@ -250,13 +310,22 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.cast_unsigned())
 }
 
-fn scrub_blob(row: &Row<'_>) -> Result<ScrubBlob, Error> {
-    Ok(ScrubBlob {
-        id: row.get(0)?,
-        digest: sql::digest(row, 1)?,
-        size: sql::unsigned(row, 2)?,
-        hashed_at_ms: row.get(3)?,
-    })
+impl ScrubAsk {
+    fn values(&self) -> (i64, i64, i64, i64, i64) {
+        let after = self.after;
+        (self.before_ms, after.hashed_at_ms, after.id, sql::limit(self.limit), latest_known(self.now_ms))
+    }
+}
+
+/// A row of `id, digest, size, hashed_at`. One damaged row must not hide the others.
+fn scrub_blob(row: &Row<'_>) -> Result<Result<ScrubBlob, UnfitBlob>, Error> {
+    let (id, hashed_at_ms) = (row.get(0)?, row.get(3)?);
+    let read = sql::digest(row, 1).and_then(|digest| Ok((digest, sql::unsigned(row, 2)?)));
+    Ok(read.map(|(digest, size)| ScrubBlob { id, digest, size, hashed_at_ms }).map_err(|error| UnfitBlob {
+        id,
+        hashed_at_ms,
+        why: error.to_string(),
+    }))
 }
 
 fn stored_bytes(row: &Row<'_>) -> Result<StoredBytes, Error> {

@@ -12,6 +12,7 @@ use crate::job::{Done, Write, job};
 use crate::repositories;
 use crate::requests::{Content, RecordHash, RenewLease, RequestScrub, SetBlobState};
 use crate::rows::BlobState;
+use crate::scrub::latest_known;
 use crate::sql;
 
 impl Metadata {
@@ -22,7 +23,7 @@ impl Metadata {
     }
 
     /// Notes that a sound blob's bytes hashed right; older news than what is stored, or another length, changes
-    /// nothing.
+    /// nothing. What is stored is no news where its time has not come yet.
     pub fn record_hash(&self, request: RecordHash, done: Done<()>) {
         self.submit(job(request, done));
     }
@@ -111,7 +112,7 @@ impl Write for RecordHash {
     fn apply(&self, tx: &Connection) -> Result<(), Error> {
         tx.prepare_cached(
             "UPDATE blobs SET inode = ?3, mtime_ns = ?4, ctime_ns = ?5, hashed_at = ?6, scrub_requested_at = NULL
-             WHERE digest = ?1 AND size = ?2 AND state = 'sound' AND hashed_at <= ?6",
+             WHERE digest = ?1 AND size = ?2 AND state = 'sound' AND (hashed_at <= ?6 OR hashed_at > ?7)",
         )?
         .execute(params![
             self.digest.as_str(),
@@ -119,7 +120,8 @@ impl Write for RecordHash {
             self.stat.inode.cast_signed(),
             self.stat.mtime_ns,
             self.stat.ctime_ns,
-            self.hashed_at_ms
+            self.hashed_at_ms,
+            latest_known(self.now_ms)
         ])?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use mcr_access::{Permit, Pull};
 use mcr_blobs::BlobFile;
-use mcr_metadata::{BlobState, Content, Lookup, RecordHash, RenewLease, RequestScrub};
+use mcr_metadata::{BlobState, Content, Lookup, RecordHash, RenewLease, RequestScrub, latest_known};
 use mcr_oci::range::{RangeAnswer, parse_range};
 use mcr_oci::{Digest, Finding, FindingKind, Hasher, RepositoryName};
 
@@ -192,7 +192,9 @@ impl Registry {
 
     fn is_stale(&self, cached: &CachedBlob) -> bool {
         let fresh_for = i64::try_from(self.parts.settings.fresh_for.as_millis()).unwrap_or(i64::MAX);
-        cached.row.hashed_at_ms.saturating_add(fresh_for) < self.parts.clock.now_ms()
+        let (hashed_at, now) = (cached.row.hashed_at_ms, self.parts.clock.now_ms());
+        // A time that is still to come was noted by a clock that was ahead, and tells of nothing.
+        hashed_at.saturating_add(fresh_for) < now || hashed_at > latest_known(now)
     }
 
     fn must_hash(&self, cached: &CachedBlob) -> bool {
@@ -260,8 +262,8 @@ impl Registry {
     /// Books that a read found the bytes right. Droppable: the next read hashes again.
     pub(crate) fn record_hash(&self, digest: &Digest, stat: mcr_blobs::FileStat) {
         let (changed, caches) = (digest.clone(), Arc::clone(&self.parts.caches));
-        let write =
-            RecordHash { digest: digest.clone(), stat: recorded(stat), hashed_at_ms: self.parts.clock.now_ms() };
+        let now_ms = self.parts.clock.now_ms();
+        let write = RecordHash { digest: digest.clone(), stat: recorded(stat), hashed_at_ms: now_ms, now_ms };
         self.parts.writes.droppable(|m, done| m.record_hash(write, done), move || caches.blob_changed(&changed));
     }
 }

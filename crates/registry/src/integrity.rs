@@ -188,7 +188,7 @@ impl Registry {
             Looked::Rehashed(stat) => {
                 let at = self.parts.clock.now_ms();
                 let (caches, changed) = (Arc::clone(&self.parts.caches), digest.clone());
-                let write = RecordHash { digest, stat: recorded(stat), hashed_at_ms: at };
+                let write = RecordHash { digest, stat: recorded(stat), hashed_at_ms: at, now_ms: at };
                 let recorded = self.parts.writes.durable(|m, done| m.record_hash(write, done), |()| ()).await;
                 caches.blob_changed(&changed);
                 // A hash time is a record that may be lost: the next promise hashes again.
@@ -215,11 +215,10 @@ impl Registry {
         match compare(&row, self.parts.blobs.stat(digest)?) {
             Compared::Same if !distrust => Ok(Looked::Sound),
             Compared::Same => self.hash_again(digest),
-            Compared::Absent if !self.parts.volume.look_now() => {
-                self.volume_present()?;
-                Ok(Looked::Sound)
+            Compared::Absent => {
+                self.parts.volume.must_be_here()?;
+                self.absent(digest)
             }
-            Compared::Absent => self.absent(digest),
             Compared::WrongLength(found) => {
                 let kind = if found < row.size { FindingKind::BlobTruncated } else { FindingKind::BlobSizeMismatch };
                 self.quarantine(

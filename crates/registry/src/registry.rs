@@ -190,9 +190,7 @@ impl Registry {
         if self.parts.volume.present() {
             return Ok(());
         }
-        Err(Error::unavailable(
-            "the blob directory of this registry is not mounted (its marker file is missing): nothing is served until it is back",
-        ))
+        Err(crate::volume::away())
     }
 }
 

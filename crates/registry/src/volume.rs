@@ -20,6 +20,17 @@ pub(crate) struct Volume {
     stop: CancellationToken,
 }
 
+/// What a look at the marker said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marker {
+    /// It is this registry's.
+    Ours,
+    /// There is none, or another registry's.
+    Gone,
+    /// It cannot be read.
+    Unknown,
+}
+
 #[derive(Debug)]
 struct State {
     blobs: Arc<Store>,
@@ -35,7 +46,7 @@ impl Volume {
         // Also where nothing is kept in reserve, a disk without a free byte is a full one.
         let reserve = reserve.max(1);
         let state = State { blobs, id, present: AtomicBool::new(true), available: AtomicU64::new(u64::MAX), reserve };
-        state.look();
+        let _ = state.look();
         Self { state: Arc::new(state), stop: CancellationToken::new() }
     }
 
@@ -86,11 +97,21 @@ impl Volume {
         self.state.present.load(Ordering::Acquire)
     }
 
-    /// Looks at the marker now, on this (blocking) thread. A file that is absent is only believed
-    /// absent if this says true.
+    /// Looks at the marker now, on this (blocking) thread; true where it was read and is this registry's. A file that
+    /// is absent is only believed absent if this says true.
     pub(crate) fn look_now(&self) -> bool {
-        self.state.look();
-        self.present()
+        self.state.look() == Marker::Ours
+    }
+
+    /// The same for who answers a client: why nothing may be called absent now.
+    pub(crate) fn must_be_here(&self) -> Result<(), Error> {
+        match self.state.look() {
+            Marker::Ours => Ok(()),
+            Marker::Gone => Err(away()),
+            Marker::Unknown => Err(Error::unavailable(
+                "the blob directory's marker cannot be read now, so that nobody knows what is gone; try again shortly",
+            )),
+        }
     }
 
     /// Free bytes at the last look.
@@ -124,17 +145,25 @@ impl Volume {
     }
 }
 
+/// The refusal of everything while the marker is missing.
+pub(crate) fn away() -> Error {
+    Error::unavailable(
+        "the blob directory of this registry is not mounted (its marker file is missing): nothing is served until it is back",
+    )
+}
+
 impl State {
-    fn look(&self) {
-        let present = match self.blobs.marker() {
-            Ok(Some(id)) => id == self.id,
-            Ok(None) => false,
+    fn look(&self) -> Marker {
+        let marker = match self.blobs.marker() {
+            Ok(Some(id)) if id == self.id => Marker::Ours,
+            Ok(_) => Marker::Gone,
             Err(error) => {
                 tracing::error!(%error, "the blob volume's marker cannot be read");
-                // Not knowing is not absence: reads go on and say what they meet.
-                true
+                Marker::Unknown
             }
         };
+        // Not knowing is not absence: reads go on and say what they meet.
+        let present = marker != Marker::Gone;
         if self.present.swap(present, Ordering::AcqRel) != present {
             if present {
                 tracing::warn!("the blob directory is back: serving again");
@@ -147,5 +176,6 @@ impl State {
         if let Ok(space) = self.blobs.free_space() {
             self.available.store(space.available, Ordering::Release);
         }
+        marker
     }
 }

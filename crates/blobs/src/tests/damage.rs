@@ -166,7 +166,11 @@ fn a_push_sets_a_directory_aside(disk: &Disk) {
     let aside = names(&place.path().join("layers/quarantine"));
     assert_eq!(aside.len(), 1, "{aside:?}");
     // It is not ours, so it is never removed.
-    assert_eq!(store.expire_quarantine(i64::MAX, 10).unwrap(), 0);
+    assert_eq!(store.expire_quarantine(i64::MAX, 10).unwrap().removed, 0);
+    // Nor does it keep the place of what is.
+    let (_, digest) = damaged(&place, &store, flip);
+    store.quarantine(&digest, 100).unwrap().unwrap();
+    assert_eq!(store.expire_quarantine(i64::MAX, 1).unwrap().removed, 1);
 }
 
 fn what_is_quarantined_goes_when_its_time_is_past(disk: &Disk) {
@@ -178,9 +182,9 @@ fn what_is_quarantined_goes_when_its_time_is_past(disk: &Disk) {
         store.quarantine(&digest, at).unwrap().unwrap();
     }
     fs::write(quarantine.join("notes.txt"), "of whoever looks into it").unwrap();
-    assert_eq!(store.expire_quarantine(100, 10).unwrap(), 0);
-    assert_eq!(store.expire_quarantine(250, 1).unwrap(), 1, "bounded");
-    assert_eq!(store.expire_quarantine(250, 10).unwrap(), 1);
+    assert_eq!(store.expire_quarantine(100, 10).unwrap().removed, 0);
+    assert_eq!(store.expire_quarantine(250, 1).unwrap().removed, 1, "bounded");
+    assert_eq!(store.expire_quarantine(250, 10).unwrap().removed, 1);
     let left = names(&quarantine);
     assert!(left.len() == 2 && left.iter().any(|name| name.ends_with(".300")), "{left:?}");
 }

@@ -30,6 +30,31 @@ fn fail_each(
     outcomes
 }
 
+#[test]
+fn a_quarantined_file_that_cannot_be_removed_keeps_no_other_and_is_told() {
+    let place = Place::new();
+    let disk = Disk::forgetful();
+    let store = place.open(&disk);
+    let prepare = || {
+        for seed in [1, 2] {
+            let digest = push(&store, &content(seed, 100)).digest;
+            store.quarantine(&digest, 7).unwrap().unwrap();
+        }
+    };
+    let (mut one, mut two) = (0, 0);
+    let outcomes = fail_each(&disk, Errno::IO, prepare, || {
+        let expired = store.expire_quarantine(8, 10)?;
+        assert_eq!((expired.kept > 0, expired.removed >= 1), (expired.error.is_some(), true), "{expired:?}");
+        if expired.removed + expired.kept == 2 && expired.kept == 1 {
+            one += 1;
+        } else {
+            two += 1;
+        }
+        Ok(())
+    });
+    assert_eq!((outcomes.iter().filter(|outcome| outcome.is_err()).count(), one, two), (1, 4, 1));
+}
+
 /// Whether the store still finds what is there.
 type Question<'a> = &'a dyn Fn() -> Result<bool, Error>;
 

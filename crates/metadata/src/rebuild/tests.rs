@@ -51,12 +51,29 @@ fn what_was_told_last_is_what_is_there() {
     assert_eq!(rebuild.repository("a").unwrap().as_deref(), Some("b"));
     rebuild.untell_manifest("a", two.digest.as_str()).unwrap();
     assert_eq!(rebuild.unwritten("a", "").unwrap(), [told(&one)]);
-    rebuild.forget(Some("a"), 2).unwrap();
+    rebuild.forget("a", 2).unwrap();
     assert!(rebuild.unwritten("a", "").unwrap().is_empty());
     assert_eq!(rebuild.tags("a", "", 9).unwrap().len(), 1);
     rebuild.untell_tag("a", "t").unwrap();
-    rebuild.forget(None, 6).unwrap();
+    rebuild.forget_all(6).unwrap();
     assert_eq!(rebuild.repository("").unwrap(), None);
+}
+
+#[test]
+fn a_repository_that_is_forgotten_costs_what_it_held_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let rebuild = Rebuild::beside(&directory.path().join("mcr.db")).unwrap();
+    let one = image("c", &["1"]);
+    for number in 0..300 {
+        rebuild.tell_manifest(number, &format!("r{number:04}"), &told(&one)).unwrap();
+    }
+    for statement in FORGET_REPOSITORY {
+        let mut statement = rebuild.connection.prepare(statement).unwrap();
+        statement.execute(params!["r0007", 400]).unwrap();
+        let steps = statement.get_status(rusqlite::StatementStatus::VmStep);
+        assert!(steps < 100, "{steps} steps among 300 repositories");
+    }
+    assert_eq!(rebuild.repository("r0006").unwrap().as_deref(), Some("r0008"));
 }
 
 #[test]

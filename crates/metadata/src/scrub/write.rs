@@ -4,7 +4,7 @@ use mcr_oci::Digest;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
-use super::ScrubPass;
+use super::{ScrubPass, latest_known};
 use crate::Metadata;
 use crate::audit::{self, Audit};
 use crate::error::Error;
@@ -48,6 +48,8 @@ pub struct RecordScrub {
     pub manifests: Vec<(i64, i64)>,
     /// What to add to the figures of the pass.
     pub done: Scrubbed,
+    /// Now, in Unix milliseconds, as for [`RecordHash`].
+    pub now_ms: i64,
 }
 
 /// End a pass; said again of one that has ended, it only changes what could not be read.
@@ -73,7 +75,7 @@ pub struct ReturnBlob {
 }
 
 impl Metadata {
-    /// Begins a pass, or answers the one that has not ended.
+    /// Begins a pass, or answers the one that has not ended; one that began later than now begins now.
     pub fn begin_scrub_pass(&self, request: BeginScrubPass, done: Done<ScrubPass>) {
         self.submit(job(request, done));
     }
@@ -112,7 +114,14 @@ impl Write for BeginScrubPass {
             .query_row([], |row| Ok(super::pass(row)))
             .optional()?;
         if let Some(open) = open {
-            return open;
+            let mut open = open?;
+            if open.started_at_ms > self.at_ms {
+                // The clock was ahead: what is hashed from now on would be from before the pass for ever.
+                open.started_at_ms = self.at_ms;
+                tx.prepare_cached("UPDATE scrub_passes SET started_at = ?2 WHERE id = ?1")?
+                    .execute([open.id, self.at_ms])?;
+            }
+            return Ok(open);
         }
         tx.prepare_cached(
             "INSERT INTO scrub_passes (started_at, blobs, manifests, bytes, findings, unreadable)
@@ -143,10 +152,11 @@ impl Write for RecordScrub {
 
     fn apply(&self, tx: &Connection) -> Result<(), Error> {
         self.blobs.iter().try_for_each(|hash| hash.apply(tx))?;
-        let mut statement =
-            tx.prepare_cached("UPDATE manifests SET hashed_at = ?2 WHERE id = ?1 AND hashed_at < ?2")?;
+        let mut statement = tx.prepare_cached(
+            "UPDATE manifests SET hashed_at = ?2 WHERE id = ?1 AND (hashed_at < ?2 OR hashed_at > ?3)",
+        )?;
         for (id, at_ms) in &self.manifests {
-            statement.execute([id, at_ms])?;
+            statement.execute([*id, *at_ms, latest_known(self.now_ms)])?;
         }
         if let Some(pass) = self.pass {
             tx.prepare_cached(

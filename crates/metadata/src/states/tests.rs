@@ -66,7 +66,7 @@ fn only_newer_news_of_a_sound_blob_counts() {
     bed.push_blob("a/b", "x", 5);
     let record = |inode: u64, size: u64, hashed_at_ms: i64| {
         let stat = RecordedStat { inode, ..stat(size) };
-        let request = RecordHash { digest: Digest::sha256(b"x"), stat, hashed_at_ms };
+        let request = RecordHash { digest: Digest::sha256(b"x"), stat, hashed_at_ms, now_ms: hashed_at_ms };
         bed.wait(|metadata, done| metadata.record_hash(request, done)).unwrap();
         let blob = bed.blob("a/b", "x").unwrap();
         (blob.stat.inode, blob.hashed_at_ms)
@@ -80,13 +80,32 @@ fn only_newer_news_of_a_sound_blob_counts() {
 }
 
 #[test]
+fn a_hash_time_that_is_still_to_come_is_no_news() {
+    let bed = Bed::new();
+    let (now, day) = (1_000_000_000, 24 * 3600 * 1000);
+    // Pushed while the clock was a day ahead.
+    bed.push_blob("a/b", "x", now + day);
+    let record = |inode: u64, hashed_at_ms: i64, now_ms: i64| {
+        let stat = RecordedStat { inode, ..stat(1) };
+        let request = RecordHash { digest: Digest::sha256(b"x"), stat, hashed_at_ms, now_ms };
+        bed.wait(|metadata, done| metadata.record_hash(request, done)).unwrap();
+        let blob = bed.blob("a/b", "x").unwrap();
+        (blob.stat.inode, blob.hashed_at_ms)
+    };
+    assert_eq!(record(8, now, now), (8, now));
+    // A push in a moment that this write does not know yet is news all the same.
+    bed.push_blob("a/b", "x", now + 500);
+    assert_eq!(record(9, now + 100, now + 400), (stat(1).inode, now + 500));
+}
+
+#[test]
 fn a_scrub_request_stands_until_the_next_hash() {
     let bed = Bed::new();
     bed.push_blob("a/b", "x", 5);
     let request = || RequestScrub { digest: Digest::sha256(b"x"), at_ms: 6 };
     bed.wait(|metadata, done| metadata.request_scrub(request(), done)).unwrap();
     assert!(bed.blob("a/b", "x").unwrap().scrub_requested);
-    let hash = RecordHash { digest: Digest::sha256(b"x"), stat: stat(1), hashed_at_ms: 7 };
+    let hash = RecordHash { digest: Digest::sha256(b"x"), stat: stat(1), hashed_at_ms: 7, now_ms: 7 };
     bed.wait(|metadata, done| metadata.record_hash(hash, done)).unwrap();
     assert!(!bed.blob("a/b", "x").unwrap().scrub_requested);
 }

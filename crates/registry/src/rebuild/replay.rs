@@ -111,10 +111,10 @@ impl Replay<'_> {
             }
             Op::Untag { repository, tag } => database.untell_tag(&repository, &tag)?,
             Op::Delete { repository, digest } => database.untell_manifest(&repository, &digest)?,
-            Op::Forget { repository, before } => database.forget(Some(&repository), place(generation, before))?,
+            Op::Forget { repository, before } => database.forget(&repository, place(generation, before))?,
             Op::Complete => {
                 // Whatever generations before it said.
-                database.forget(None, place(generation, 0))?;
+                database.forget_all(place(generation, 0))?;
                 self.whole = true;
             }
             Op::Begin(_) | Op::At { .. } => {}

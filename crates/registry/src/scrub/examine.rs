@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mcr_blobs::{BlobFile, FileStat};
-use mcr_metadata::{BrokenBy, RecordHash, ScrubBlob, ScrubManifest};
+use mcr_metadata::{BrokenBy, RecordHash, ScrubBlob, ScrubManifest, UnfitBlob};
 use mcr_oci::{Digest, Hasher};
 use tokio::time::Instant;
 
@@ -69,7 +69,8 @@ impl Runner {
         let hashed_at_ms = self.registry.parts.clock.now_ms();
         let suspect = match self.hash_file(&blob.digest, blob.size).await {
             Ok(Hashing::Right(stat)) => {
-                let hash = RecordHash { digest: blob.digest.clone(), stat: recorded(stat), hashed_at_ms };
+                let (digest, stat) = (blob.digest.clone(), recorded(stat));
+                let hash = RecordHash { digest, stat, hashed_at_ms, now_ms: hashed_at_ms };
                 batch.blob(hash, blob.size);
                 self.registry.parts.scrub.blobs.fetch_add(1, Ordering::Relaxed);
                 return Examined::Right;
@@ -106,7 +107,10 @@ impl Runner {
         });
         let stored = match stored.await.and_then(|read| Ok(read?)) {
             Ok(stored) => stored,
-            Err(error) => return self.unable("a manifest", &error),
+            Err(error) => {
+                let called = self.manifest_called(manifest.id).await;
+                return self.unable(&called, &error);
+            }
         };
         let Some((right, stored)) = stored else { return Examined::Past };
         let bytes = stored.bytes.len() as u64;
@@ -125,6 +129,22 @@ impl Runner {
         tracing::error!(%repository, %digest, %broken, detail = %found, "scrub: a manifest is damaged");
         self.found(batch);
         Examined::Damaged
+    }
+
+    /// What a manifest that cannot be read is called in the log.
+    async fn manifest_called(&self, id: i64) -> String {
+        let metadata = Arc::clone(&self.registry.parts.metadata);
+        let called = self.blocking.run(move || metadata.manifest_called(id)).await;
+        called.ok().and_then(Result::ok).flatten().unwrap_or_else(|| format!("the manifest in row {id}"))
+    }
+
+    /// Passes by a blob whose row is damaged: nothing says what its bytes must be.
+    pub(super) fn pass_by(&mut self, row: &UnfitBlob) -> Examined {
+        self.registry.parts.scrub.unreadable.fetch_add(1, Ordering::Relaxed);
+        if self.shall_name(&format!("row {}", row.id)) {
+            tracing::error!(row = row.id, error = row.why, "scrub: a blob's row in the database is damaged");
+        }
+        Examined::Unreadable
     }
 
     /// Hashes the file that stands in a blob's place, without its lock: a file that is replaced meanwhile stays open.
@@ -191,6 +211,7 @@ impl Runner {
 
     /// Waits until `bytes` are paid for; false where the registry closes.
     async fn pay(&mut self, began: Instant, bytes: u64) -> bool {
+        self.spent = self.spent.saturating_add(bytes);
         tokio::select! {
             biased;
             () = self.registry.parts.volume.stopped() => false,
@@ -213,7 +234,7 @@ impl Runner {
             return Examined::Away;
         }
         self.registry.parts.scrub.unreadable.fetch_add(1, Ordering::Relaxed);
-        if self.may_complain() {
+        if self.shall_name(what) {
             tracing::warn!(what, %error, "scrub: it could not be read; it is tried again later");
         }
         Examined::Unreadable

@@ -1,5 +1,6 @@
 //! What the scrub does next: asked-for blobs, the pass that goes on, the one that is due, or nothing; never how one is hashed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(600);
 /// The least time between passes, whatever the configuration says.
 const LEAST_AGE: Duration = Duration::from_millis(500);
 
-/// Blobs that were asked for and are looked at before the pass goes on.
+/// Blobs that were asked for and are taken from the list at once.
 const ASKED: usize = 64;
 
 /// A walk over all rows may take this part of the time: one in so many.
@@ -40,8 +41,11 @@ const SURVEY_SHARE: u32 = 1000;
 const SURVEY_MIN: Duration = Duration::from_secs(15);
 const SURVEY_MAX: Duration = Duration::from_secs(3600);
 
-/// Lines about what cannot be read, for each walk.
-const COMPLAINTS: u32 = 10;
+/// What cannot be read and is named in the log, in a pass; more of it is only counted.
+const NAMED_MAX: usize = 1000;
+
+/// How long the log is silent about a trouble that stays the same.
+const SAID_FOR: Duration = Duration::from_secs(600);
 
 /// What the loop does after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,16 @@ pub(super) enum Next {
     Wait(Duration),
     /// It ends.
     Stopped,
+}
+
+/// How a look at what was asked for ended.
+enum Asked {
+    /// Nothing is left on the list.
+    Done,
+    /// More of it comes when the pass had its turn.
+    More,
+    /// The turn ends.
+    Ends(Next),
 }
 
 /// The scrub's own state; what must not be lost is in the database.
@@ -65,7 +79,14 @@ pub(super) struct Runner {
     newest: Option<Option<ScrubPass>>,
     surveyed: Option<Surveyed>,
     again_at: Instant,
-    complaints: u32,
+    /// Bytes hashed so far, as they are paid for.
+    pub(super) spent: u64,
+    /// Bytes of asked-for blobs that the pass has not had as much of: these come from it only as fast as it goes on.
+    owed: u64,
+    /// What was named as unreadable since the pass began.
+    named: HashSet<String>,
+    /// What the log said last of why it cannot go on, and when.
+    said: Option<(String, Instant)>,
 }
 
 /// A survey, and when another is worth its price.
@@ -85,7 +106,10 @@ impl Runner {
             newest: None,
             surveyed: None,
             again_at: Instant::now(),
-            complaints: 0,
+            spent: 0,
+            owed: 0,
+            named: HashSet::new(),
+            said: None,
             registry,
         }
     }
@@ -114,45 +138,56 @@ impl Runner {
             Err(error) => Err(error),
         };
         worked.unwrap_or_else(|error| {
-            if self.may_complain() {
-                tracing::warn!(%error, "scrub: it cannot go on now, and tries again");
-            }
+            self.complain(error.to_string());
             Next::Wait(AFTER_ERROR)
         })
     }
 
+    /// What was asked for, about a second of it; then as much of the pass as that cost, so that neither waits for ever.
     async fn work(&mut self) -> Result<Next, Error> {
-        let mut batch = Batch::new(None);
-        let mut next = self.asked_for(&mut batch).await?;
-        if next.is_none() {
-            if self.sweep.is_none() {
-                self.begin_if_due().await?;
-            }
-            if let Some(sweep) = &self.sweep {
-                batch.count_for(sweep.pass);
-                self.registry.parts.scrub.set_activity(ScrubActivity::Running);
-                next = self.go_on(&mut batch).await?;
+        let mut more = false;
+        if self.owed == 0 {
+            let (mut batch, before) = (Batch::new(None), self.spent);
+            let asked = self.asked_for(&mut batch).await;
+            self.write_down(batch).await?;
+            self.owed = self.spent.saturating_sub(before);
+            match asked? {
+                Asked::Ends(next) => return Ok(next),
+                Asked::More => more = true,
+                Asked::Done => {}
             }
         }
-        self.write_down(&mut batch).await?;
-        match next {
+        if self.sweep.is_none() {
+            self.begin_if_due().await?;
+        }
+        let Some(sweep) = &self.sweep else {
+            self.owed = 0;
+            self.registry.parts.scrub.set_activity(ScrubActivity::Idle);
+            return Ok(Next::Wait(if more { Duration::ZERO } else { self.rest() }));
+        };
+        let (mut batch, before) = (Batch::new(Some(sweep.pass)), self.spent);
+        self.registry.parts.scrub.set_activity(ScrubActivity::Running);
+        let next = self.go_on(&mut batch).await;
+        self.write_down(batch).await?;
+        self.owed = self.owed.saturating_sub(self.spent.saturating_sub(before));
+        match next? {
             Some(next) => Ok(next),
-            None if self.sweep.is_some() => self.end().await,
-            None => {
-                self.registry.parts.scrub.set_activity(ScrubActivity::Idle);
-                Ok(Next::Wait(self.rest()))
-            }
+            None => self.end().await,
         }
     }
 
-    /// What reads asked for, first. None: it is done.
-    async fn asked_for(&mut self, batch: &mut Batch) -> Result<Option<Next>, Error> {
+    /// What reads asked for, for about a second.
+    async fn asked_for(&mut self, batch: &mut Batch) -> Result<Asked, Error> {
         let metadata = Arc::clone(&self.registry.parts.metadata);
         let asked = self.blocking.run(move || metadata.scrub_requested(ASKED)).await??;
+        let is_full = asked.len() == ASKED;
         for blob in asked {
+            if batch.is_full() {
+                return Ok(Asked::More);
+            }
             match self.blob(&blob, batch).await {
-                Examined::Stopped => return Ok(Some(Next::Stopped)),
-                Examined::Away => return Ok(Some(Next::Wait(AWAY))),
+                Examined::Stopped => return Ok(Asked::Ends(Next::Stopped)),
+                Examined::Away => return Ok(Asked::Ends(Next::Wait(AWAY))),
                 Examined::Right | Examined::Damaged => {}
                 // Another read may ask for it again; until then it is no list that never ends.
                 Examined::Past | Examined::Unreadable => {
@@ -164,7 +199,7 @@ impl Runner {
                 }
             }
         }
-        Ok(None)
+        Ok(if is_full { Asked::More } else { Asked::Done })
     }
 
     /// Goes on with the walk. None: it is at its end.
@@ -173,6 +208,7 @@ impl Runner {
             let examined = match &candidate {
                 Candidate::Manifest(manifest) => self.manifest(*manifest, batch).await,
                 Candidate::Blob(blob) => self.blob(blob, batch).await,
+                Candidate::Unfit(row) => self.pass_by(row),
             };
             match examined {
                 Examined::Stopped => return Ok(Some(Next::Stopped)),
@@ -197,12 +233,17 @@ impl Runner {
     }
 
     async fn candidate(&mut self) -> Result<Option<Candidate>, Error> {
-        let Some(sweep) = &mut self.sweep else { return Ok(None) };
         loop {
+            let now = self.registry.parts.clock.now_ms();
+            let Some(sweep) = &mut self.sweep else { return Ok(None) };
             if let Some(candidate) = sweep.take() {
                 return Ok(Some(candidate));
             }
-            let (metadata, asks) = (Arc::clone(&self.registry.parts.metadata), sweep.asks());
+            if sweep.reaches_beyond(now) {
+                self.end_sweep_at(now).await?;
+                continue;
+            }
+            let (metadata, asks) = (Arc::clone(&self.registry.parts.metadata), sweep.asks(now));
             let page = self.blocking.run(move || asks.read(&metadata)).await??;
             if !sweep.fill(page) {
                 return Ok(None);
@@ -210,9 +251,23 @@ impl Runner {
         }
     }
 
+    /// The clock was ahead when the pass began, so that it would cover what it hashes itself, and never end: it covers
+    /// what was hashed before now, also after a restart.
+    async fn end_sweep_at(&mut self, now_ms: i64) -> Result<(), Error> {
+        let Some(sweep) = &mut self.sweep else { return Ok(()) };
+        sweep.end_at(now_ms);
+        if !sweep.again {
+            tracing::warn!(pass = sweep.pass, "scrub: the clock was set back: the pass begins now");
+            let (writes, begin) = (&self.registry.parts.writes, BeginScrubPass { at_ms: now_ms });
+            let pass = writes.durable(|m, done| m.begin_scrub_pass(begin, done), |_| ()).await?;
+            self.newest = Some(Some(pass));
+        }
+        Ok(())
+    }
+
     /// Writes down what hashed right; a restart does the rest again.
-    async fn write_down(&self, batch: &mut Batch) -> Result<(), Error> {
-        let Some(record) = batch.take() else { return Ok(()) };
+    async fn write_down(&self, batch: Batch) -> Result<(), Error> {
+        let Some(record) = batch.end(self.registry.parts.clock.now_ms()) else { return Ok(()) };
         let caches = Arc::clone(&self.registry.parts.caches);
         let digests: Vec<_> = record.blobs.iter().map(|hash| hash.digest.clone()).collect();
         let after = move |&(): &()| digests.iter().for_each(|digest| caches.blob_changed(digest));
@@ -226,8 +281,11 @@ impl Runner {
             EndScrubPass { id: sweep.pass, unreadable: sweep.unreadable, at_ms: self.registry.parts.clock.now_ms() };
         let ended = self.registry.parts.writes.durable(|m, done| m.end_scrub_pass(end, done), |()| ()).await;
         // Whatever was written is asked for anew: an end that was not written leaves the pass open.
-        (self.newest, self.surveyed, self.complaints) = (None, None, 0);
+        (self.newest, self.surveyed) = (None, None);
         ended?;
+        if !sweep.again {
+            self.named.clear();
+        }
         let newest = self.newest().await?;
         if let Some(pass) = newest.filter(|_| !sweep.again) {
             let seconds = pass.ended_at_ms.unwrap_or(pass.started_at_ms).saturating_sub(pass.started_at_ms) / 1000;
@@ -265,7 +323,9 @@ impl Runner {
             tracing::info!(pass = pass.id, "scrub: a pass begins");
             self.sweep = Some(Sweep::new(&pass));
             self.newest = Some(Some(pass));
-        } else if let Some(left) = newest.filter(|pass| pass.unreadable > 0 && self.again_at <= Instant::now()) {
+        } else if let Some(left) = newest.filter(|pass| pass.unreadable > 0 && self.again_at <= Instant::now())
+            && left.started_at_ms <= self.registry.parts.clock.now_ms()
+        {
             self.sweep = Some(Sweep::new(&left));
         }
         Ok(())
@@ -286,7 +346,8 @@ impl Runner {
             return Ok(kept.survey);
         }
         let (began, metadata) = (Instant::now(), Arc::clone(&self.registry.parts.metadata));
-        let survey = self.blocking.run(move || metadata.scrub_survey(FILE_COSTS)).await??;
+        let now = self.registry.parts.clock.now_ms();
+        let survey = self.blocking.run(move || metadata.scrub_survey(FILE_COSTS, now)).await??;
         // What is pushed from now on is due after that time at the earliest.
         let keep = (began.elapsed() * SURVEY_SHARE).clamp(SURVEY_MIN, SURVEY_MAX).min(self.due_age(&survey));
         self.surveyed = Some(Surveyed { survey, until: Instant::now() + keep });
@@ -326,7 +387,10 @@ impl Runner {
     fn due_at(&self, newest: Option<&ScrubPass>) -> Option<i64> {
         let survey = self.surveyed.as_ref()?.survey;
         // What could not be read in the last pass is older than that one, and waits for the next.
-        let oldest = survey.oldest_hashed_at_ms?.max(newest.map_or(i64::MIN, |pass| pass.started_at_ms));
+        // One that began later than now began by a clock that was ahead, which says nothing of when that was.
+        let now = self.registry.parts.clock.now_ms();
+        let began = newest.map(|pass| pass.started_at_ms).filter(|at| *at <= now);
+        let oldest = survey.oldest_hashed_at_ms?.max(began.unwrap_or(i64::MIN));
         let age = i64::try_from(self.due_age(&survey).as_millis()).unwrap_or(i64::MAX);
         Some(oldest.saturating_add(age))
     }
@@ -342,9 +406,16 @@ impl Runner {
         Duration::from_millis(u64::try_from(until).unwrap_or(0).max(10)).min(LOOK)
     }
 
-    /// Whether another line about what does not work may be written.
-    pub(super) const fn may_complain(&mut self) -> bool {
-        self.complaints = self.complaints.saturating_add(1);
-        self.complaints <= COMPLAINTS
+    /// Whether a line of the log shall name what cannot be read: each once in a pass.
+    pub(super) fn shall_name(&mut self, what: &str) -> bool {
+        self.named.len() < NAMED_MAX && self.named.insert(what.to_owned())
+    }
+
+    /// Says why it cannot go on, unless that was said a moment ago.
+    fn complain(&mut self, error: String) {
+        if self.said.as_ref().is_none_or(|(said, at)| *said != error || at.elapsed() >= SAID_FOR) {
+            tracing::warn!(error, "scrub: it cannot go on now, and tries again");
+            self.said = Some((error, Instant::now()));
+        }
     }
 }

@@ -142,13 +142,14 @@ impl Registry {
     /// Inability only.
     pub async fn scrub_state(&self, history: usize) -> Result<ScrubState, Error> {
         let settings = &self.parts.settings.scrub;
-        let (metadata, least) = (Arc::clone(&self.parts.metadata), super::examine::FILE_COSTS);
+        let (metadata, least, now) =
+            (Arc::clone(&self.parts.metadata), super::examine::FILE_COSTS, self.parts.clock.now_ms());
         let seen = self.parts.scrub.seen();
         let known = seen.survey;
         let read = move || -> Result<_, mcr_metadata::Error> {
             // Two at least: the one that goes on, and the one before it.
             let passes = metadata.scrub_passes(history.max(2))?;
-            let survey = known.map_or_else(|| metadata.scrub_survey(least), Ok)?;
+            let survey = known.map_or_else(|| metadata.scrub_survey(least, now), Ok)?;
             Ok((passes, survey, metadata.unsound_blobs_count()?))
         };
         let (mut passes, survey, unsound) = self.parts.blocking.run(read).await??;

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mcr_metadata::{
-    Error, Metadata, RecordHash, RecordScrub, ScrubBlob, ScrubCursor, ScrubManifest, ScrubPass, Scrubbed,
+    Error, Metadata, RecordHash, RecordScrub, ScrubAsk, ScrubBlob, ScrubCursor, ScrubManifest, ScrubPass, Scrubbed,
+    UnfitBlob,
 };
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ const BATCH_AGE: Duration = Duration::from_secs(1);
 pub(super) enum Candidate {
     Manifest(ScrubManifest),
     Blob(ScrubBlob),
+    /// A row of the database that does not say what to hash.
+    Unfit(UnfitBlob),
 }
 
 /// A walk under way.
@@ -59,6 +62,7 @@ impl Sweep {
         self.cursor = match &next {
             Candidate::Manifest(row) => ScrubCursor { hashed_at_ms: row.hashed_at_ms, id: row.id },
             Candidate::Blob(row) => ScrubCursor { hashed_at_ms: row.hashed_at_ms, id: row.id },
+            Candidate::Unfit(row) => ScrubCursor { hashed_at_ms: row.hashed_at_ms, id: row.id },
         };
         Some(next)
     }
@@ -68,9 +72,20 @@ impl Sweep {
         self.page.push_front(candidate);
     }
 
+    /// Whether it would cover what is hashed from now on: the clock was ahead when the pass began.
+    pub(super) const fn reaches_beyond(&self, now_ms: i64) -> bool {
+        self.before_ms > now_ms
+    }
+
+    /// Covers nothing that is hashed from now on.
+    pub(super) fn end_at(&mut self, now_ms: i64) {
+        self.before_ms = self.before_ms.min(now_ms);
+    }
+
     /// What to ask the database for.
-    pub(super) const fn asks(&self) -> Asks {
-        Asks { before_ms: self.before_ms, blobs: self.blobs, cursor: self.cursor }
+    pub(super) const fn asks(&self, now_ms: i64) -> Asks {
+        let ask = ScrubAsk { before_ms: self.before_ms, now_ms, after: self.cursor, limit: PAGE };
+        Asks { blobs: self.blobs, ask }
     }
 
     /// Takes what the database gave; false where there is nothing more.
@@ -90,19 +105,18 @@ impl Sweep {
 /// Which rows come next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asks {
-    before_ms: i64,
     blobs: bool,
-    cursor: ScrubCursor,
+    ask: ScrubAsk,
 }
 
 impl Asks {
     /// A page of them; blocks.
     pub(super) fn read(self, metadata: &Metadata) -> Result<Vec<Candidate>, Error> {
         if self.blobs {
-            let page = metadata.scrub_blobs(self.before_ms, self.cursor, PAGE)?;
-            return Ok(page.into_iter().map(Candidate::Blob).collect());
+            let page = metadata.scrub_blobs(&self.ask)?;
+            return Ok(page.into_iter().map(|row| row.map_or_else(Candidate::Unfit, Candidate::Blob)).collect());
         }
-        let page = metadata.scrub_manifests(self.before_ms, self.cursor, PAGE)?;
+        let page = metadata.scrub_manifests(&self.ask)?;
         Ok(page.into_iter().map(Candidate::Manifest).collect())
     }
 }
@@ -136,21 +150,16 @@ impl Batch {
         self.record.done.findings += 1;
     }
 
-    /// Counts for `pass` from here on.
-    pub(super) fn count_for(&mut self, pass: i64) {
-        self.record.pass = Some(pass);
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.record.blobs.len() + self.record.manifests.len() >= BATCH || self.began.elapsed() >= BATCH_AGE
     }
 
     /// What to write, if there is anything.
-    pub(super) fn take(&mut self) -> Option<RecordScrub> {
-        self.began = Instant::now();
-        let pass = self.record.pass;
-        let record = std::mem::replace(&mut self.record, RecordScrub { pass, ..RecordScrub::default() });
+    pub(super) fn end(self, now_ms: i64) -> Option<RecordScrub> {
+        let mut record = self.record;
         let empty = record.blobs.is_empty() && record.manifests.is_empty() && record.done == Scrubbed::default();
+        record.now_ms = now_ms;
+        record.blobs.iter_mut().for_each(|hash| hash.now_ms = now_ms);
         (!empty).then_some(record)
     }
 }

@@ -296,6 +296,141 @@ async fn damaged_bytes_go_when_they_were_kept_long_enough_and_stay_counted() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_makes_no_pass_endless() {
+    let bed = Bed::with(settings());
+    let digest = bed.push("a", "content", "v1").await;
+    // Days ahead, a pass is due and begins; then the clock is set right.
+    much_later(&bed);
+    let ahead = bed.clock.now_ms();
+    let _pass = bed
+        .registry
+        .parts
+        .writes
+        .durable(|m, done| m.begin_scrub_pass(mcr_metadata::BeginScrubPass { at_ms: ahead }, done), |_| ())
+        .await
+        .unwrap();
+    let _ = bed.push("b", "pushed in the future", "v1").await;
+    bed.clock.set(NOW + DAY_MS);
+    let mut runner = Runner::new(bed.registry.clone());
+    until_idle(&mut runner).await;
+    let state = bed.registry.scrub_state(1).await.unwrap();
+    let pass = state.last_pass.unwrap();
+    assert_eq!((pass.started_at_ms, pass.blobs, pass.manifests), (NOW + DAY_MS, 2, 2));
+    assert_eq!(state.oldest_verified_ms, Some(NOW + DAY_MS));
+    let reference = mcr_oci::Reference::Digest(digest);
+    assert!(matches!(bed.registry.parts.metadata.manifest(&name("a"), &reference).unwrap(), Lookup::Found(_)));
+    // It is over: nothing is due before its time.
+    let done = bed.registry.scrub_figures();
+    bed.clock.advance(DAY_MS);
+    until_idle(&mut runner).await;
+    assert_eq!(bed.registry.scrub_figures(), done);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_in_the_middle_of_a_pass_ends_it_all_the_same() {
+    let bed = Bed::with(settings());
+    for n in 0..300 {
+        let _ = bed.push_blob("a", &format!("blob {n}")).await;
+    }
+    much_later(&bed);
+    let mut runner = Runner::new(bed.registry.clone());
+    assert_eq!(runner.turn().await, Next::Wait(Duration::ZERO));
+    bed.clock.set(NOW + DAY_MS);
+    until_idle(&mut runner).await;
+    // What it hashed before is from a time that is still to come: another pass looks at it once.
+    bed.clock.advance(DAY_MS);
+    let mut runner = Runner::new(bed.registry.clone());
+    until_idle(&mut runner).await;
+    bed.clock.advance(9 * DAY_MS);
+    let mut runner = Runner::new(bed.registry.clone());
+    until_idle(&mut runner).await;
+    let state = bed.registry.scrub_state(5).await.unwrap();
+    assert_eq!((state.pass, state.last_pass.unwrap().blobs), (None, 300));
+    assert_eq!(state.oldest_verified_ms, Some(bed.clock.now_ms()));
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_counted_and_named_and_stops_nothing() {
+    let bed = Bed::with(settings());
+    let mut digests = Vec::new();
+    for n in 0..4 {
+        digests.push(bed.push_blob("a", &format!("blob {n}")).await);
+        bed.clock.advance(1);
+    }
+    bed_sql(&bed, &format!("UPDATE blobs SET digest = 'sha256:no' WHERE digest = '{}'", digests[1]));
+    bed_sql(&bed, "UPDATE blobs SET scrub_requested_at = 1 WHERE digest = 'sha256:no'");
+    much_later(&bed);
+    std::fs::remove_file(path(&bed, &digests[3])).unwrap();
+    let mut runner = Runner::new(bed.registry.clone());
+    until_idle(&mut runner).await;
+    let pass = bed.registry.scrub_state(1).await.unwrap().last_pass.unwrap();
+    assert_eq!((pass.blobs, pass.findings, pass.unreadable), (2, 1, 1));
+    assert_eq!(findings(&bed), [(FindingKind::BlobMissing, digests[3].clone())], "what stands behind it is looked at");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_does_not_starve_the_pass() {
+    // 32 small files a second.
+    let scrub = ScrubSettings { rate: 2 << 20, full_pass: Duration::from_secs(10 * 24 * 3600), ..Default::default() };
+    let bed = Bed::with(Settings { scrub, ..Settings::default() });
+    for n in 0..200 {
+        let _ = bed.push_blob("a", &format!("blob {n}")).await;
+        bed.clock.advance(1);
+    }
+    bed_sql(&bed, "UPDATE blobs SET scrub_requested_at = 1 WHERE id > 152");
+    much_later(&bed);
+    let mut runner = Runner::new(bed.registry.clone());
+    while !bed.registry.parts.metadata.scrub_requested(1).unwrap().is_empty() {
+        assert_eq!(runner.turn().await, Next::Wait(Duration::ZERO));
+    }
+    let (all, pass) = (bed.registry.scrub_figures().blobs, bed.registry.scrub_state(1).await.unwrap().pass.unwrap());
+    assert!(pass.blobs >= 24, "{} of {all} for the pass", pass.blobs);
+}
+
+#[tokio::test]
+async fn wrong_files_in_the_place_of_damaged_blobs_are_hashed_once_however_many() {
+    let bed = Bed::with(settings());
+    let count = 1500;
+    let mut rows = Vec::new();
+    for n in 0..count {
+        let digest = Digest::sha256(format!("blob {n:05}").as_bytes());
+        let file = path(&bed, &digest);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, format!("blab {n:05}")).unwrap();
+        rows.push(format!("('{digest}', 10, 'quarantined', 1, 1, 1, 1, 1, 1)"));
+    }
+    for rows in rows.chunks(500) {
+        let columns = "digest, size, state, state_since, inode, mtime_ns, ctime_ns, hashed_at, created_at";
+        bed_sql(&bed, &format!("INSERT INTO blobs ({columns}) VALUES {}", rows.join(", ")));
+    }
+    let mut runner = Runner::new(bed.registry.clone());
+    let hashed = bed.registry.scrub_figures().hashed_bytes;
+    for _ in 0..6 {
+        runner.look_again_for_returned();
+        until_idle(&mut runner).await;
+    }
+    assert_eq!(bed.registry.scrub_figures().hashed_bytes - hashed, count * 10);
+}
+
+#[tokio::test]
+async fn nothing_is_called_gone_while_the_marker_cannot_be_read() {
+    let bed = Bed::with(settings());
+    let digest = bed.push_blob("a", "content").await;
+    std::fs::remove_file(path(&bed, &digest)).unwrap();
+    let marker = bed.directory.path().join("layers/mcr-registry-id");
+    let id = std::fs::read(&marker).unwrap();
+    // What is no id counts as one that cannot be read.
+    std::fs::write(&marker, "").unwrap();
+    let error = bed.registry.judge_scrubbed(digest.clone(), None).await.unwrap_err();
+    assert!(matches!(error, crate::Error::Unavailable { .. }), "{error}");
+    assert_eq!(findings(&bed), []);
+    assert!(bed.registry.volume_present().is_ok(), "what can be read is served");
+    std::fs::write(&marker, id).unwrap();
+    let _ = bed.registry.judge_scrubbed(digest.clone(), None).await.unwrap();
+    assert_eq!(findings(&bed), [(FindingKind::BlobMissing, digest)]);
+}
+
+#[tokio::test]
 async fn switched_off_it_hashes_nothing() {
     let mut settings = settings();
     settings.scrub.full_pass = Duration::ZERO;
