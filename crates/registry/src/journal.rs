@@ -37,6 +37,8 @@ pub(crate) enum Trouble {
     Json(#[from] serde_json::Error),
     #[error("the blob directory is not mounted")]
     Away,
+    #[error("the blob directory's marker cannot be read")]
+    Marker,
 }
 
 /// How the journal stands.

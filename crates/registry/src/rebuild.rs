@@ -55,7 +55,8 @@ pub struct RebuildReport {
     pub manifests_left_out: u64,
     /// Lines of the journal that cannot be read, and gaps where lines are missing.
     pub damaged_lines: u64,
-    /// Whether no telling of everything was finished, so that the journal may lack what it never told.
+    /// Whether the newest telling of everything was not finished and does not go on where a finished one ends, so that
+    /// the journal may lack what it never told, and hold what is no longer so.
     pub unfinished: bool,
     /// Where the old database is kept, if there was one.
     pub kept: Option<PathBuf>,

@@ -119,6 +119,12 @@ impl Volume {
         self.state.available.load(Ordering::Acquire)
     }
 
+    /// As if so many bytes were free, until the next look.
+    #[cfg(test)]
+    pub(crate) fn pretend_available(&self, bytes: u64) {
+        self.state.available.store(bytes, Ordering::Release);
+    }
+
     /// True when the reserve is touched.
     pub(crate) fn below_reserve(&self) -> bool {
         self.available() < self.state.reserve

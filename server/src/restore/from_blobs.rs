@@ -104,7 +104,10 @@ fn summary(request: &Request, report: &RebuildReport) -> String {
         note(format!("the journal has {} damaged or missing lines: what they told is lost", report.damaged_lines));
     }
     if report.unfinished {
-        note("the journal was never finished: it may not tell of everything that was there".to_owned());
+        note(
+            "the journal was being told anew when it ended: it may lack something that was there, and hold what no longer was"
+                .to_owned(),
+        );
     }
     note(
         "not recovered: policy rules, API tokens, the audit trail, tag history, what was deleted and could be undone"

@@ -1,28 +1,19 @@
 //! Telling what the database holds: page by page for everything, at once for one repository; never when that is due.
 
 use super::Trouble;
-use super::line::Op;
+use super::line::{Dumped, Next, Op};
 use super::writer::Writer;
 use crate::registry::Parts;
 
 /// Tags of one page.
 const TAGS: usize = 2000;
 
-/// How far the telling of everything is.
+/// The telling of everything, under way.
 #[derive(Default)]
 pub(crate) struct Dump {
-    repository: String,
-    next: Next,
+    at: Dumped,
     /// The end of the trail when the last row was read: the generation is whole once it says as much.
     until: Option<i64>,
-}
-
-#[derive(Default)]
-enum Next {
-    #[default]
-    Repository,
-    Manifests(String),
-    Tags(String),
 }
 
 /// Whether there is more to tell.
@@ -33,26 +24,38 @@ pub(crate) enum Page {
 }
 
 impl Dump {
+    /// Goes on behind `at`.
+    pub(crate) fn behind(at: Option<Dumped>) -> Self {
+        Self { at: at.unwrap_or_default(), until: None }
+    }
+
     /// Tells one page, durably.
     pub(crate) fn page(&mut self, parts: &Parts, writer: &mut Writer) -> Result<Page, Trouble> {
         if let Some(until) = self.until {
             return Ok(if writer.position().seq >= until { Page::Last } else { Page::More });
         }
-        match &mut self.next {
-            Next::Repository => match parts.metadata.journal_repository(&self.repository)? {
-                Some(name) => (self.repository, self.next) = (name, Next::Manifests(String::new())),
-                None => self.until = Some(parts.metadata.audit_position()?.seq),
+        let at = &mut self.at;
+        let told = match at.next {
+            Next::Repository => match parts.metadata.journal_repository(&at.repository)? {
+                Some(repository) => {
+                    *at = Dumped { repository, next: Next::Manifests, after: String::new() };
+                    return Ok(Page::More);
+                }
+                None => {
+                    self.until = Some(parts.metadata.audit_position()?.seq);
+                    return Ok(Page::More);
+                }
             },
-            Next::Manifests(after) => match manifests(parts, writer, &self.repository, after)? {
-                Some(last) => *after = last,
-                None => self.next = Next::Tags(String::new()),
-            },
-            Next::Tags(after) => match tags(parts, writer, &self.repository, after)? {
-                Some(last) => *after = last,
-                None => self.next = Next::Repository,
-            },
+            Next::Manifests => manifests(parts, writer, &at.repository, &at.after)?,
+            Next::Tags => tags(parts, writer, &at.repository, &at.after)?,
+        };
+        if let Some(last) = told {
+            at.after = last;
+            writer.reach_dumped(&parts.blobs, at.clone(), parts.clock.now_ms())?;
+        } else {
+            at.next = if at.next == Next::Manifests { Next::Tags } else { Next::Repository };
+            at.after.clear();
         }
-        writer.flush()?;
         Ok(Page::More)
     }
 }

@@ -3,51 +3,52 @@
 use mcr_blobs::{JournalSegment, Store};
 
 use super::Trouble;
-use super::line::{self, Begin, FORMAT, Op};
+use super::line::{self, Begin, Dumped, FORMAT, Op};
 use super::writer::End;
 
 /// What is there of the journal.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A generation of this registry that tells all of it, and where it ends.
-    Whole { generation: u64, end: End },
-    /// The newest one was not finished; one before it may be whole.
-    Unfinished(String),
+    /// A generation of this registry, and where it ends.
+    Usable { generation: u64, end: End },
+    /// The newest file has not a line in it: it tells nothing, and the one before it is the last.
+    Unbegun(JournalSegment),
     /// None that can be continued, and why.
     Unusable(String),
 }
 
-/// Looks at the newest generation. Of a segment that failed in this process only the first `believed` bytes count.
+/// Looks at the newest generation, and says its number. Of a segment that failed in this process only the first
+/// `believed` bytes count.
 pub(crate) fn find(
     store: &Store,
     registry: &str,
     believed: Option<(JournalSegment, u64)>,
-) -> Result<(Found, Vec<JournalSegment>), Trouble> {
+) -> Result<(Found, u64), Trouble> {
     let segments = store.journal_segments()?;
-    let all: Vec<JournalSegment> = segments.iter().map(|(segment, _)| *segment).collect();
     let unusable = |why: &str| Found::Unusable(why.to_owned());
-    let Some((last, _)) = segments.last().copied() else { return Ok((unusable("there is none yet"), all)) };
+    let Some((last, _)) = segments.last().copied() else { return Ok((unusable("there is none yet"), 0)) };
     let newest: Vec<_> = segments.iter().filter(|(segment, _)| segment.generation == last.generation).collect();
     if newest.iter().zip(1..).any(|((segment, _), number)| segment.segment != number) {
-        return Ok((unusable("one of its files is missing"), all));
+        return Ok((unusable("one of its files is missing"), last.generation));
     }
     let before: u64 = newest.iter().rev().skip(1).map(|(_, length)| *length).sum();
     let previous = newest.iter().rev().nth(1).map_or(0, |(_, length)| *length);
     let believed = believed.filter(|(segment, _)| *segment == last).map_or(u64::MAX, |(_, length)| length);
     let found = match read_last(store, last, believed)? {
         Err(why) => unusable(why),
-        Ok(read) if read.begin.registry != registry => unusable("it is of another registry"),
-        Ok(read) if read.begin.before != previous => unusable("a file of it was cut"),
-        Ok(read) if !read.complete => Found::Unfinished("it was not finished".to_owned()),
-        Ok(read) => Found::Whole { generation: last.generation, end: read.end(last, before) },
+        Ok(None) => Found::Unbegun(last),
+        Ok(Some(read)) if read.begin.registry != registry => unusable("it is of another registry"),
+        Ok(Some(read)) if read.begin.before != previous => unusable("a file of it was cut"),
+        Ok(Some(read)) => Found::Usable { generation: last.generation, end: read.end(last, before) },
     };
-    Ok((found, all))
+    Ok((found, last.generation))
 }
 
 /// The last segment, read to its end.
 struct Read {
     begin: Begin,
     complete: bool,
+    dumped: Option<Dumped>,
     length: u64,
     lines: u64,
     position: mcr_metadata::AuditPosition,
@@ -61,20 +62,26 @@ impl Read {
             before,
             lines: self.lines,
             complete: self.complete,
+            continues: self.begin.continues,
+            dumped: self.dumped,
             position: self.position,
         }
     }
 }
 
+/// What there is to read of a segment, if anything; or why that cannot be relied on.
+type Looked = Result<Option<Read>, &'static str>;
+
 /// Reads a segment. What is torn at its end is left out; damage before good lines is told.
-fn read_last(store: &Store, segment: JournalSegment, believed: u64) -> Result<Result<Read, &'static str>, Trouble> {
+fn read_last(store: &Store, segment: JournalSegment, believed: u64) -> Result<Looked, Trouble> {
     let Some(mut reader) = store.journal_read(segment)? else { return Ok(Err("it went while it was looked at")) };
     let mut read: Option<Read> = None;
-    let mut torn = false;
+    let (mut torn, mut lines) = (false, 0_u64);
     while let Some(line) = reader.next_line()? {
         if line.end > believed {
             break;
         }
+        lines += u64::from(line.whole);
         let said = if line.whole { line::read(line.bytes) } else { None };
         let Some((n, op)) = said else {
             torn = true;
@@ -85,19 +92,22 @@ fn read_last(store: &Store, segment: JournalSegment, believed: u64) -> Result<Re
             if begin.format != FORMAT {
                 return Ok(Err("it is of another format"));
             }
-            let (position, complete) = (begin.position(), begin.complete);
-            read = Some(Read { begin, complete, length: line.end, lines: n, position });
+            let (position, complete, dumped) = (begin.position(), begin.complete, begin.dumped.clone());
+            read = Some(Read { begin, complete, dumped, length: line.end, lines: n, position });
             continue;
         };
         if torn || n != known.lines + 1 {
             return Ok(Err("it is damaged"));
         }
         match op {
-            Op::At { seq, hash } => known.position = mcr_metadata::AuditPosition { seq, hash },
+            Op::At { seq, hash, dumped } => {
+                known.position = mcr_metadata::AuditPosition { seq, hash };
+                known.dumped = dumped.or(known.dumped.take());
+            }
             Op::Complete => known.complete = true,
             _ => {}
         }
         (known.lines, known.length) = (n, line.end);
     }
-    Ok(read.ok_or("its last file is damaged"))
+    Ok(if read.is_none() && lines > 0 { Err("its last file is damaged") } else { Ok(read) })
 }

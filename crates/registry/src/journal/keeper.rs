@@ -11,7 +11,7 @@ use super::dump::{self, Dump};
 use super::effect::{self, Effect};
 use super::find::{self, Found};
 use super::line::Op;
-use super::writer::{Generation, Writer};
+use super::writer::{End, Generation, Writer};
 use super::{JournalState, Trouble};
 use crate::registry::Parts;
 
@@ -42,6 +42,9 @@ pub(crate) struct Keeper {
     noted: Option<Instant>,
     /// The generation's length when it was last weighed.
     weighed: u64,
+    /// Whether an event was met that this program does not know, so that everything has to be told anew, and when that
+    /// was done last.
+    owes_all: bool,
     unknown: Option<Instant>,
 }
 
@@ -73,6 +76,13 @@ impl Keeper {
         }
     }
 
+    /// As after a step that failed.
+    #[cfg(test)]
+    pub(crate) fn drop_writer(&mut self) {
+        self.believed = self.writer.as_ref().map(Writer::durable);
+        (self.writer, self.dump) = (None, None);
+    }
+
     /// As if the generation had never been weighed.
     #[cfg(test)]
     pub(crate) fn forget_weight(&mut self) {
@@ -98,39 +108,66 @@ impl Keeper {
     fn open(&mut self, parts: &Parts) -> Result<Writer, Trouble> {
         // A look at the volume first: nothing may be made in the directory that it is mounted over.
         if !parts.volume.look_now() {
-            return Err(Trouble::Away);
+            return Err(if parts.volume.present() { Trouble::Marker } else { Trouble::Away });
         }
         let registry = parts.volume.registry_id();
-        let (found, all) = find::find(&parts.blobs, registry, self.believed)?;
-        let newest = all.last().map_or(0, |segment| segment.generation);
+        let (mut found, mut newest) = find::find(&parts.blobs, registry, self.believed)?;
+        // Each time one file goes.
+        while let Found::Unbegun(segment) = found {
+            parts.blobs.journal_remove(segment)?;
+            let (again, number) = find::find(&parts.blobs, registry, self.believed)?;
+            (found, newest) = (again, newest.max(number));
+        }
         let why = match found {
-            Found::Whole { generation: number, end } => match parts.metadata.place_of(&end.position)? {
-                TrailPlace::Held => {
-                    let generation = Generation { registry: registry.to_owned(), number };
-                    self.weighed = end.before + end.length;
-                    return Writer::resume(&parts.blobs, generation, end);
-                }
+            Found::Usable { generation, end } => match parts.metadata.place_of(&end.position)? {
+                TrailPlace::Held => return self.resume(parts, generation, end),
                 TrailPlace::AgedOut => "the audit trail no longer tells all it lacks".to_owned(),
                 TrailPlace::Foreign => "the database was replaced".to_owned(),
             },
-            Found::Unfinished(why) => {
-                // The database has what it told; the generation before it is whole.
-                for segment in all.iter().filter(|segment| segment.generation == newest) {
-                    parts.blobs.journal_remove(*segment)?;
-                }
-                why
-            }
+            Found::Unbegun(_) => "its files have not a line in them".to_owned(),
             Found::Unusable(why) => why,
         };
         tracing::info!(generation = newest + 1, why, "the journal beside the blobs is begun anew");
         self.begin(parts, newest + 1)
     }
 
+    /// Goes on with a generation, also with telling everything: what it told of that, it has followed since.
+    fn resume(&mut self, parts: &Parts, number: u64, end: End) -> Result<Writer, Trouble> {
+        let registry = parts.volume.registry_id().to_owned();
+        let generation = Generation { registry, number, continues: end.continues };
+        self.weighed = end.before + end.length;
+        self.dump = (!end.complete).then(|| Dump::behind(end.dumped.clone()));
+        let writer = Writer::resume(&parts.blobs, generation, end)?;
+        if writer.is_complete() {
+            remove_before(parts, number)?;
+        }
+        Ok(writer)
+    }
+
+    /// Begins a generation at the end of the trail: nothing is relied on of those before it.
     fn begin(&mut self, parts: &Parts, number: u64) -> Result<Writer, Trouble> {
         // The position first: what is read of the rows after it is as new or newer, and what the trail says after it
         // is written as well, so both meet.
-        let position = parts.metadata.audit_position()?;
-        let generation = Generation { registry: parts.volume.registry_id().to_owned(), number };
+        self.begin_at(parts, number, parts.metadata.audit_position()?, false)
+    }
+
+    /// Begins a generation where the one before it ends, so that together they tell everything from the first line on.
+    fn begin_behind(&mut self, parts: &Parts, writer: &mut Writer) -> Result<Writer, Trouble> {
+        if self.skipped > 0 {
+            self.note(parts, writer, writer.position().clone())?;
+        }
+        let continues = writer.is_complete() && !self.owes_all;
+        self.begin_at(parts, writer.generation() + 1, writer.position().clone(), continues)
+    }
+
+    fn begin_at(
+        &mut self,
+        parts: &Parts,
+        number: u64,
+        position: AuditPosition,
+        continues: bool,
+    ) -> Result<Writer, Trouble> {
+        let generation = Generation { registry: parts.volume.registry_id().to_owned(), number, continues };
         let writer = Writer::begin(&parts.blobs, generation, position, parts.clock.now_ms())?;
         (self.dump, self.skipped, self.noted) = (Some(Dump::default()), 0, None);
         Ok(writer)
@@ -149,14 +186,20 @@ impl Keeper {
         if last {
             return Ok(tailed == Tailed::More);
         }
+        // What is left of the disk is for deletes and logins; what they do is told all the same.
+        if parts.volume.below_reserve() {
+            return Ok(tailed == Tailed::More);
+        }
         if let Some(dump) = &mut self.dump {
             if dump.page(parts, writer)? == dump::Page::Last {
                 self.finish(parts, writer)?;
             }
             return Ok(true);
         }
-        if tailed == Tailed::Unknown || self.is_mostly_dead(parts, writer)? {
-            *writer = self.begin(parts, writer.generation() + 1)?;
+        let is_unknown = self.owes_all && self.unknown.is_none_or(|at| at.elapsed() >= UNKNOWN_EVERY);
+        if is_unknown || self.is_mostly_dead(parts, writer)? {
+            *writer = self.begin_behind(parts, writer)?;
+            (self.owes_all, self.unknown) = (false, if is_unknown { Some(Instant::now()) } else { self.unknown });
             return Ok(true);
         }
         Ok(tailed == Tailed::More)
@@ -167,30 +210,21 @@ impl Keeper {
         writer.complete()?;
         self.dump = None;
         self.weighed = writer.bytes();
-        for (segment, _) in parts.blobs.journal_segments()? {
-            if segment.generation < writer.generation() {
-                parts.blobs.journal_remove(segment)?;
-            }
-        }
+        remove_before(parts, writer.generation())?;
         tracing::debug!(generation = writer.generation(), bytes = writer.bytes(), "the journal tells everything");
         Ok(())
     }
 
     fn tail(&mut self, parts: &Parts, writer: &mut Writer) -> Result<Tailed, Trouble> {
-        let mut tailed = Tailed::All;
         for _ in 0..BATCHES {
             let after = writer.position().seq;
             let events = parts.metadata.journal_events(after, BATCH)?;
-            let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(tailed) };
+            let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(Tailed::All) };
             if first.position.seq != after + 1 {
                 return Ok(Tailed::Lost);
             }
             let (before, position) = (writer.next_line(), last.position.clone());
-            let is_known = write_events(parts, writer, &events)?;
-            if !is_known && self.unknown.is_none_or(|at| at.elapsed() >= UNKNOWN_EVERY) {
-                self.unknown = Some(Instant::now());
-                tailed = Tailed::Unknown;
-            }
+            self.owes_all |= !write_events(parts, writer, &events)?;
             if writer.next_line() == before {
                 self.skipped += events.len();
                 writer.skip_to(position);
@@ -198,10 +232,10 @@ impl Keeper {
                 self.note(parts, writer, position)?;
             }
             if events.len() < BATCH {
-                return Ok(tailed);
+                return Ok(Tailed::All);
             }
         }
-        Ok(if tailed == Tailed::All { Tailed::More } else { tailed })
+        Ok(Tailed::More)
     }
 
     fn note(&mut self, parts: &Parts, writer: &mut Writer, position: AuditPosition) -> Result<(), Trouble> {
@@ -213,7 +247,7 @@ impl Keeper {
     /// Whether more than half of the generation tells of what is gone. Looked at only after it grew.
     fn is_mostly_dead(&mut self, parts: &Parts, writer: &Writer) -> Result<bool, Trouble> {
         let bytes = writer.bytes();
-        if bytes < self.weighed.saturating_add(GROWTH) || parts.volume.below_reserve() {
+        if bytes < self.weighed.saturating_add(GROWTH) {
             return Ok(false);
         }
         self.weighed = bytes;
@@ -223,6 +257,16 @@ impl Keeper {
     }
 }
 
+/// Removes the generations before one that tells everything.
+fn remove_before(parts: &Parts, generation: u64) -> Result<(), Trouble> {
+    for (segment, _) in parts.blobs.journal_segments()? {
+        if segment.generation < generation {
+            parts.blobs.journal_remove(segment)?;
+        }
+    }
+    Ok(())
+}
+
 /// What came of a look at the trail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tailed {
@@ -230,8 +274,6 @@ enum Tailed {
     All,
     /// There is more.
     More,
-    /// The same as `All`, but an event was among it that this program does not know.
-    Unknown,
     /// Rows have aged out that were not written.
     Lost,
 }

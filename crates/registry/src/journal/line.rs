@@ -56,9 +56,39 @@ pub(crate) enum Op {
     /// What lines before number `before` said of the repository is over.
     Forget { repository: String, before: u64 },
     /// Everything up to this place of the audit trail is said.
-    At { seq: i64, hash: String },
+    At {
+        seq: i64,
+        hash: String,
+        /// How far the telling of everything is, where it goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dumped: Option<Dumped>,
+    },
     /// The generation tells the whole registry: what earlier ones said is over.
     Complete,
+}
+
+/// How far the telling of everything is: a start goes on behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Dumped {
+    /// The repository; those before it, by name, are told.
+    pub(crate) repository: String,
+    /// What of it comes next.
+    pub(crate) next: Next,
+    /// The last of these that is told.
+    pub(crate) after: String,
+}
+
+/// What the telling of everything comes to next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Next {
+    /// The repository behind this one.
+    #[default]
+    Repository,
+    /// Its manifests.
+    Manifests,
+    /// Its tags.
+    Tags,
 }
 
 /// Bytes that stand as base64 in a line; never in memory as such, for a manifest may be large.
@@ -91,6 +121,13 @@ pub(crate) struct Begin {
     pub(crate) segment: u64,
     /// Whether the generation told the whole registry before this segment began.
     pub(crate) complete: bool,
+    /// Whether generations before this one tell the whole registry up to where it began, so that nothing is lacking
+    /// although it is not complete.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) continues: bool,
+    /// How far the telling of everything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dumped: Option<Dumped>,
     /// The length of the segment before, in bytes; 0 for the first.
     pub(crate) before: u64,
     /// Up to where the audit trail is said.
@@ -169,12 +206,15 @@ mod tests {
             generation: 2,
             segment: 1,
             complete: false,
+            continues: true,
+            dumped: None,
             before: 0,
             seq: 9,
             hash: "ff".to_owned(),
             at: "2026-11-21T00:00:00Z".to_owned(),
         };
-        let at = Op::At { seq: 3, hash: "aa".to_owned() };
+        let dumped = Dumped { repository: "demo".to_owned(), next: Next::Tags, after: "1".to_owned() };
+        let at = Op::At { seq: 3, hash: "aa".to_owned(), dumped: Some(dumped) };
         for (n, op) in [(1, Op::Begin(begin)), (2, push()), (u64::MAX, Op::Complete), (4, at)] {
             let line = write(n, &op).unwrap();
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
@@ -188,6 +228,13 @@ mod tests {
         let said = r#"{"n":3,"op":"untag","repository":"demo/app","tag":"1""#;
         let sum = Digest::sha256(said.as_bytes()).hex()[..16].to_owned();
         assert_eq!(String::from_utf8(line).unwrap(), format!("{said},\"sum\":\"{sum}\"}}\n"));
+    }
+
+    #[test]
+    fn a_line_of_an_earlier_program_says_what_it_said() {
+        let said = r#"{"n":3,"op":"at","seq":7,"hash":"aa""#;
+        let line = format!("{said},\"sum\":\"{}\"}}", sum(said.as_bytes()));
+        assert_eq!(read(line.as_bytes()), Some((3, Op::At { seq: 7, hash: "aa".to_owned(), dumped: None })));
     }
 
     #[test]

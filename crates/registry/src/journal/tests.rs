@@ -223,7 +223,7 @@ async fn mostly_dead_weight_is_left_behind() {
     let bed = {
         let bed = bed.reopen(Settings::default()).await;
         let (found, _) = find::find(&store, bed.registry.parts.volume.registry_id(), None).unwrap();
-        let find::Found::Whole { end, .. } = found else { panic!("{found:?}") };
+        let find::Found::Usable { end, .. } = found else { panic!("{found:?}") };
         let mut bytes = std::fs::read(&path).unwrap();
         let filler = "x".repeat(1 << 20);
         for n in 1..=40 {
@@ -256,4 +256,85 @@ async fn nothing_is_written_where_the_volume_is_away_and_the_journal_is_not_blam
     assert!(bed.registry.parts.volume.look_now());
     bed.journaled().await;
     assert!(!bed.registry.health().await.degraded.iter().any(|told| told.starts_with("journal")));
+}
+
+impl Bed {
+    /// Something happens that this program does not know.
+    async fn unheard_of(&self) {
+        let actor = mcr_metadata::Actor { name: "mcrsrv".to_owned(), address: None };
+        let event = crate::record::about_nothing("never_heard_of", actor, NOW);
+        self.registry.parts.writes.durable(|m, done| m.record_event(event, done), |()| ()).await.unwrap();
+    }
+
+    /// Five repositories, a journal that is whole, and another one begun: it has come to the third of them.
+    async fn telling_anew() -> Self {
+        let bed = Self::new();
+        for n in 0..5 {
+            bed.push(&format!("r{n}"), "one", "1").await;
+        }
+        bed.journaled().await;
+        bed.unheard_of().await;
+        for _ in 0..13 {
+            assert_eq!(bed.registry.journal_step(None).await, Ok(true));
+        }
+        assert_eq!((bed.files().len(), names(&bed.says())), (2, vec!["push", "tag", "push", "tag", "push"]));
+        bed
+    }
+}
+
+#[tokio::test]
+async fn a_telling_of_everything_that_was_cut_goes_on_and_loses_nothing() {
+    let bed = Bed::telling_anew().await;
+    bed.push("r0", "two", "2").await;
+    bed.delete("r1", "1").await;
+    let bed = bed.reopen(Settings::default()).await;
+    assert_eq!(bed.registry.journal_step(None).await, Ok(true));
+    let state = bed.registry.journal_state();
+    assert_eq!((state.generation, state.complete), (2, false));
+    assert_eq!(bed.files().len(), 2, "the one before it stays until it tells everything");
+    // As a disk that failed for a moment.
+    bed.registry.parts.journal.keeper.lock().unwrap().drop_writer();
+    bed.push("late", "three", "3").await;
+    bed.journaled().await;
+    assert_eq!(bed.files(), ["0000000002-0000000001.jsonl"]);
+    let told = |repository: &str| {
+        bed.says().iter().filter(|op| matches!(op, Op::Push { repository: of, .. } if of == repository)).count()
+    };
+    assert_eq!(["late", "r0", "r1", "r2", "r3", "r4"].map(told), [1, 2, 1, 1, 1, 1], "each manifest once");
+}
+
+#[tokio::test]
+async fn nothing_is_told_anew_on_what_is_left_of_a_full_disk() {
+    let bed = Bed::telling_anew().await;
+    bed.registry.parts.volume.pretend_available(0);
+    bed.delete("r0", "1").await;
+    assert_eq!(bed.registry.journal_step(None).await, Ok(false));
+    assert_eq!(names(&bed.says())[5..], ["untag"], "what happens is told all the same");
+    bed.unheard_of().await;
+    assert_eq!(bed.registry.journal_step(None).await, Ok(false));
+    assert_eq!((bed.files().len(), bed.says().len()), (2, 6));
+    bed.registry.parts.volume.pretend_available(u64::MAX);
+    bed.journaled().await;
+    assert_eq!(bed.files(), ["0000000002-0000000001.jsonl"]);
+}
+
+#[tokio::test]
+async fn what_a_kill_left_of_a_begin_or_an_end_is_cleared_away() {
+    let bed = Bed::new();
+    bed.push("demo/app", "one", "1").await;
+    bed.journaled().await;
+    let bed = bed.reopen(Settings::default()).await;
+    std::fs::write(bed.journal().join("0000000002-0000000001.jsonl"), "{\"n\":1,\"op\":\"beg").unwrap();
+    std::fs::write(bed.journal().join("0000000001-0000000002.jsonl"), "").unwrap();
+    bed.push("demo/app", "two", "2").await;
+    bed.journaled().await;
+    assert_eq!(bed.files(), ["0000000001-0000000001.jsonl"], "it goes on with the one that is there");
+    // It died between telling everything and removing the one before.
+    bed.unheard_of().await;
+    let first = std::fs::read(bed.journal().join("0000000001-0000000001.jsonl")).unwrap();
+    bed.journaled().await;
+    std::fs::write(bed.journal().join("0000000001-0000000001.jsonl"), first).unwrap();
+    let bed = bed.reopen(Settings::default()).await;
+    bed.journaled().await;
+    assert_eq!(bed.files(), ["0000000002-0000000001.jsonl"]);
 }

@@ -7,7 +7,7 @@ use mcr_blobs::{JournalSegment, JournalWriter, Store};
 use mcr_metadata::{AuditPosition, JournalManifest, JournalTag};
 
 use super::Trouble;
-use super::line::{self, Begin, Bytes, FORMAT, Op};
+use super::line::{self, Begin, Bytes, Dumped, FORMAT, Op};
 
 /// A segment ends at this length, in bytes, at the next flush.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -21,6 +21,8 @@ const REMEMBERED: usize = 256 * 1024;
 pub(crate) struct Generation {
     pub(crate) registry: String,
     pub(crate) number: u64,
+    /// Whether those before it tell the whole registry up to where it begins.
+    pub(crate) continues: bool,
 }
 
 /// Where a generation is continued.
@@ -34,6 +36,9 @@ pub(crate) struct End {
     /// The number of the last line.
     pub(crate) lines: u64,
     pub(crate) complete: bool,
+    pub(crate) continues: bool,
+    /// How far the telling of everything is, where that was noted.
+    pub(crate) dumped: Option<Dumped>,
     pub(crate) position: AuditPosition,
 }
 
@@ -47,6 +52,7 @@ pub(crate) struct Writer {
     /// Bytes of the segments before this one.
     before: u64,
     complete: bool,
+    dumped: Option<Dumped>,
     position: AuditPosition,
     told: HashSet<u64>,
     hasher: RandomState,
@@ -72,7 +78,8 @@ impl Writer {
         let segment = JournalSegment { generation: generation.number, segment: end.segment };
         let file = store.journal_continue(segment, end.length)?;
         let mut writer = Self::with(generation, file, end.segment, end.position);
-        (writer.lines, writer.before, writer.complete) = (end.lines, end.before, end.complete);
+        (writer.lines, writer.before) = (end.lines, end.before);
+        (writer.complete, writer.dumped) = (end.complete, end.dumped);
         Ok(writer)
     }
 
@@ -85,6 +92,7 @@ impl Writer {
             lines: 0,
             before: 0,
             complete: false,
+            dumped: None,
             position,
             told: HashSet::new(),
             hasher: RandomState::new(),
@@ -162,8 +170,20 @@ impl Writer {
 
     /// Notes that everything up to `position` is said, and makes it durable.
     pub(crate) fn reach(&mut self, store: &Store, position: AuditPosition, now_ms: i64) -> Result<(), Trouble> {
-        self.add(&Op::At { seq: position.seq, hash: position.hash.clone() })?;
+        self.add(&Op::At { seq: position.seq, hash: position.hash.clone(), dumped: None })?;
         self.position = position;
+        self.end_page(store, now_ms)
+    }
+
+    /// Notes how far the telling of everything is, and makes it durable.
+    pub(crate) fn reach_dumped(&mut self, store: &Store, dumped: Dumped, now_ms: i64) -> Result<(), Trouble> {
+        let AuditPosition { seq, hash } = self.position.clone();
+        self.dumped = Some(dumped.clone());
+        self.add(&Op::At { seq, hash, dumped: Some(dumped) })?;
+        self.end_page(store, now_ms)
+    }
+
+    fn end_page(&mut self, store: &Store, now_ms: i64) -> Result<(), Trouble> {
         self.flush()?;
         if self.file.written() >= SEGMENT_BYTES {
             self.rotate(store, now_ms)?;
@@ -179,7 +199,7 @@ impl Writer {
     /// Notes that the generation tells the whole registry.
     pub(crate) fn complete(&mut self) -> Result<(), Trouble> {
         self.add(&Op::Complete)?;
-        self.complete = true;
+        (self.complete, self.dumped) = (true, None);
         self.flush()
     }
 
@@ -238,6 +258,8 @@ impl Writer {
             generation: self.generation.number,
             segment: self.segment,
             complete: self.complete,
+            continues: self.generation.continues,
+            dumped: self.dumped.clone(),
             before,
             seq: self.position.seq,
             hash: self.position.hash.clone(),

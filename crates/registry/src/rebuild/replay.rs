@@ -42,7 +42,7 @@ impl Making {
 struct Replay<'a> {
     database: &'a Rebuild,
     id: Option<String>,
-    /// Whether some generation told everything.
+    /// Whether what was read so far tells everything: a generation that did, and those that follow it closely.
     whole: bool,
     /// The generation and number of the last line.
     at: Option<(u64, u64)>,
@@ -76,6 +76,7 @@ impl Replay<'_> {
                     return Ok(Damaged { lines: 0, why: Some(why) });
                 }
                 self.id.get_or_insert_with(|| begin.registry.clone());
+                self.whole &= segment.segment > 1 || begin.continues;
             }
             let expected = match self.at {
                 Some((generation, last)) if generation == segment.generation => last + 1,

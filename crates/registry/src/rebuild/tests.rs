@@ -8,6 +8,7 @@ use mcr_access::{Catalog, Pull, Push};
 use mcr_oci::{Reference, media_type};
 
 use super::*;
+use crate::journal::line::{self, Begin, Bytes, Op};
 use crate::testing::{Bed, admin, name, tag, user};
 use crate::{Error, PushManifest, Settings};
 
@@ -266,4 +267,141 @@ async fn it_serves_administrators_alone_until_there_is_a_rule() {
     bed.registry.may_write().unwrap();
     let bed = bed.reopen(Settings::default()).await;
     bed.registry.may_write().unwrap();
+}
+
+/// Lines of a generation, numbered and summed, behind its first one.
+fn generation(lost: &Lost, id: &str, number: u64, continues: bool, ops: &[Op]) {
+    let begin = Begin {
+        format: line::FORMAT,
+        registry: id.to_owned(),
+        generation: number,
+        segment: 1,
+        complete: false,
+        continues,
+        dumped: None,
+        before: 0,
+        seq: 1,
+        hash: String::new(),
+        at: String::new(),
+    };
+    let mut bytes = Vec::new();
+    for (op, n) in [Op::Begin(begin)].iter().chain(ops).zip(1..) {
+        bytes.extend(line::write(n, op).unwrap());
+    }
+    let file = format!("layers/journal/{number:010}-0000000001.jsonl");
+    std::fs::write(lost.directory.path().join(file), bytes).unwrap();
+}
+
+/// Manifests whose blobs are there, to tell of.
+struct Stored(Vec<Vec<u8>>);
+
+impl Stored {
+    fn digest(&self, which: usize) -> String {
+        Digest::sha256(&self.0[which]).as_str().to_owned()
+    }
+
+    fn push(&self, repository: &str, which: usize) -> Op {
+        Op::Push {
+            repository: repository.to_owned(),
+            digest: self.digest(which),
+            media_type: media_type::OCI_MANIFEST.to_owned(),
+            pushed_at: 1,
+            sparse: false,
+            bytes: Bytes(self.0[which].clone()),
+        }
+    }
+
+    fn tag(&self, repository: &str, tag: &str, which: usize) -> Op {
+        let (repository, tag, digest) = (repository.to_owned(), tag.to_owned(), self.digest(which));
+        Op::Tag { repository, tag, digest, moved_at: 1 }
+    }
+}
+
+fn untag(repository: &str, tag: &str) -> Op {
+    Op::Untag { repository: repository.to_owned(), tag: tag.to_owned() }
+}
+
+impl Lost {
+    /// Puts these generations in the place of all: number, whether it continues the one before, what it tells.
+    fn tells(&self, id: &str, generations: &[(u64, bool, &[Op])]) {
+        let journal = self.directory.path().join("layers/journal");
+        std::fs::remove_dir_all(&journal).unwrap();
+        std::fs::create_dir(&journal).unwrap();
+        for (number, continues, ops) in generations {
+            generation(self, id, *number, *continues, ops);
+        }
+    }
+
+    /// Makes it again, and lists the tags of `a`, `b` and `c`. `whole` is what the report must say.
+    async fn made_of_tags(&self, whole: bool) -> String {
+        self.lose();
+        let (report, news) = self.again(&self.request()).unwrap();
+        assert_eq!((report.is_whole(), report.unfinished, news), (whole, !whole, News::new()), "{report:?}");
+        let paths = self.request().paths;
+        let registry = crate::Registry::open(&paths, Settings::default(), self.clock.clone(), Disk::real()).unwrap();
+        let mut found = Vec::new();
+        for repository in ["a", "b", "c"] {
+            let permit = registry.permit::<Pull>(&admin(), &name(repository)).unwrap();
+            let page = registry.tags(&permit, None, Some(100)).await;
+            found.push(page.map(|page| page.tags.join(" ")).unwrap_or_default());
+        }
+        registry.close().await;
+        found.join("; ")
+    }
+}
+
+#[tokio::test]
+async fn generations_that_were_cut_are_read_in_order_and_only_a_seamless_one_counts_as_whole() {
+    let bed = Bed::with_journal().await;
+    let id = bed.registry.parts.volume.registry_id().to_owned();
+    let mut stored = Stored(Vec::new());
+    for content in ["one", "two"] {
+        bed.push("scratch", content, content).await;
+        stored.0.push(bed.read("scratch", content).await.unwrap());
+    }
+    let first = [
+        &[stored.push("a", 0), stored.push("a", 1), stored.tag("a", "1", 0), stored.tag("a", "2", 1)][..],
+        &[stored.tag("a", "gone", 0), stored.push("b", 0), stored.tag("b", "1", 0)],
+        &[stored.push("c", 0), stored.tag("c", "t", 0), Op::Complete],
+    ]
+    .concat();
+    // It told one repository anew when it was cut, and followed what happened in all of them.
+    let second = [
+        stored.push("a", 0),
+        stored.push("a", 1),
+        stored.tag("a", "1", 0),
+        untag("a", "gone"),
+        Op::Forget { repository: "b".to_owned(), before: 6 },
+        stored.push("c", 1),
+        stored.tag("c", "t", 1),
+        Op::Delete { repository: "c".to_owned(), digest: stored.digest(0) },
+    ];
+    let third = [stored.tag("a", "3", 0), untag("a", "2"), stored.push("b", 1), stored.tag("b", "2", 1)];
+    let lost = Lost::of(bed).await;
+    lost.tells(&id, &[(1, false, &first)]);
+    assert_eq!(lost.made_of_tags(true).await, "1 2 gone; 1; t");
+    lost.tells(&id, &[(1, false, &first), (2, true, &second)]);
+    assert_eq!(lost.made_of_tags(true).await, "1 2; ; t", "one that goes on where a whole one ends lacks nothing");
+    lost.tells(&id, &[(1, false, &first), (2, false, &second)]);
+    assert_eq!(lost.made_of_tags(false).await, "1 2; ; t", "the same, but what lies between them is not known");
+    lost.tells(&id, &[(1, false, &first), (2, true, &second), (3, false, &third)]);
+    assert_eq!(lost.made_of_tags(false).await, "1 3; 2; t");
+    let done = [&third[..], &[stored.push("a", 0), Op::Complete]].concat();
+    lost.tells(&id, &[(1, false, &first), (2, false, &second), (3, false, &done)]);
+    assert_eq!(lost.made_of_tags(true).await, "3; 2; ", "what tells everything ends what was said before it");
+}
+
+#[tokio::test]
+async fn a_tag_of_an_impossible_name_is_left_out_and_told() {
+    let bed = Bed::with_journal().await;
+    bed.push("demo/app", "one", "1").await;
+    let stored = Stored(vec![bed.read("demo/app", "1").await.unwrap()]);
+    let id = bed.registry.parts.volume.registry_id().to_owned();
+    let lost = Lost::of(bed).await;
+    let told = [stored.push("demo/app", 0), stored.tag("demo/app", "../x", 0), stored.tag("demo/app", "good", 0)];
+    lost.tells(&id, &[(1, false, &[&told[..], &[Op::Complete]].concat())]);
+    let (report, news) = lost.again(&lost.request()).unwrap();
+    assert_eq!((report.tags, report.damaged_lines), (1, 1));
+    assert!(news[0].contains("\"../x\""), "{news:?}");
+    assert_eq!(lost.open().tags("demo/app").await, ["good"]);
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt as _;
 use mcr_metadata::{JournalManifest, JournalTag};
-use mcr_oci::{Descriptor, Digest, Edge, EdgeTarget, Finding, FindingKind, Manifest, RepositoryName};
+use mcr_oci::{Descriptor, Digest, Edge, EdgeTarget, Finding, FindingKind, Manifest, RepositoryName, Tag};
 use mcr_verifier::{Absence, Look, Options, Problem, Root, Source, StoredBlob, StoredManifest};
 
 use super::{Making, RebuildError, RebuildNews, RebuildReport, Tell, poisoned};
@@ -53,6 +53,11 @@ impl Making {
             let Some(end) = page.last() else { break };
             last.clone_from(&end.tag);
             for tag in &page {
+                if Tag::parse(&tag.tag).is_err() {
+                    tell(RebuildNews::Journal(format!("{:?} in {name} is no tag's name and was left out", tag.tag)));
+                    report.damaged_lines += 1;
+                    continue;
+                }
                 if self.database()?.point(name, tag)? {
                     pointed += 1;
                     continue;
