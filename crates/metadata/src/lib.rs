@@ -96,7 +96,7 @@ pub use judge::{BadBlob, IncompleteTag, Judge, KeptBlob};
 pub use migrate::SCHEMA;
 pub use plan_rows::{
     AddPlanSteps, CreatePlan, MAX_STEPS_A_WRITE, MovePlan, NewStep, PlanJob, PlanProgress, PlanQuery, PlanRecord,
-    PlanState, PlanStep, PlanTotals, SettleSteps, Settled, StepAction, StepState,
+    PlanState, PlanStep, PlanTotals, SettleSteps, Settled, StartRetention, StartedRetention, StepAction, StepState,
 };
 pub use policy_rules::{ChangeFields, CreateRule, DeleteRule, RuleFields, RuleRow, UpdateRule};
 pub use probe::{MAX_PROBE_FINDINGS, PROBE_BATCH};
@@ -116,7 +116,7 @@ pub use requests::{
     RecordBlob, RecordHash, RecordedBlob, RenewLease, RequestScrub, SetBlobState, SetManifestCorrupt, TagGuard,
     TagMove,
 };
-pub use retention_rows::{Follows, ManifestFacts, NoteRules, RepositoryFacts, RuleState, TagFacts};
+pub use retention_rows::{Doomed, Follows, ManifestFacts, NoteRules, RepositoryFacts, RuleState, TagFacts};
 pub use revive::{
     MAX_REVIVED_LINKS, ReviveLinks, ReviveManifest, ReviveMode, ReviveOutcome, ReviveTag, Revived, Unrevivable,
 };

@@ -226,6 +226,17 @@ pub struct PlanTotals {
     pub held_bytes: u64,
     /// Steps written.
     pub steps: u64,
+    /// Fingerprints of the rules of retention that steps of it rest on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// Those of them of which no repository was left out: a person who says yes to the plan says yes to these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confirms: Vec<String>,
+    /// Why not everything that it could take stands in it, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+    /// Whether files without rows may lie where the plan could not look, or had no room for them.
+    pub files_unseen: bool,
 }
 
 /// How far a plan came. Kept as JSON; what is added to it is another one.
@@ -301,6 +312,20 @@ pub struct PlanRecord {
     pub progress: PlanProgress,
 }
 
+impl PlanRecord {
+    /// Whether it is one of `job` that waits for a person.
+    #[must_use]
+    pub fn waits(&self, job: PlanJob) -> bool {
+        self.job == job && self.state == PlanState::Waiting
+    }
+
+    /// Whether it is one of `job` that is being made or applied.
+    #[must_use]
+    pub fn is_under_way(&self, job: PlanJob) -> bool {
+        self.job == job && matches!(self.state, PlanState::Planning | PlanState::Running)
+    }
+}
+
 /// Begin a plan.
 #[derive(Clone, Debug)]
 pub struct CreatePlan {
@@ -348,6 +373,27 @@ pub struct MovePlan {
     pub actor: Actor,
     /// Now, in Unix milliseconds.
     pub at_ms: i64,
+}
+
+/// Begin to apply a plan of retention.
+#[derive(Clone, Debug)]
+pub struct StartRetention {
+    /// The move into state running.
+    pub change: MovePlan,
+    /// A person says yes: the rules that the plan [confirms](PlanTotals::confirms) are confirmed with it. Without, all
+    /// rules it rests on must be confirmed now.
+    pub yes: bool,
+}
+
+/// What became of [`StartRetention`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum StartedRetention {
+    /// The plan is running.
+    Running(Box<PlanRecord>),
+    /// Nothing was changed: no person confirmed the rule of this fingerprint.
+    Unconfirmed(String),
+    /// Nothing was changed: the plan is in none of the states that it may come from.
+    Elsewhere,
 }
 
 /// What became of one step.

@@ -207,8 +207,12 @@ impl Write for MovePlan {
         };
         let ended = self.to.has_ended().then_some(self.at_ms);
         let started = (self.to == PlanState::Running).then_some(self.at_ms);
-        let totals = self.totals.as_ref().unwrap_or(&before.totals);
-        let totals = serde_json::to_string(totals).map_err(|error| Error::invalid("totals", &error.to_string()))?;
+        let mut totals = self.totals.clone().unwrap_or_else(|| before.totals.clone());
+        if before.state == PlanState::Planning && self.totals.is_none() {
+            // It was given up while it was being made: what it has written counts all the same.
+            totals.steps = steps(tx, &self.id)?;
+        }
+        let totals = serde_json::to_string(&totals).map_err(|error| Error::invalid("totals", &error.to_string()))?;
         tx.prepare_cached(
             "UPDATE plans SET state = ?2, reason = ?3, totals = ?4, expires_at = ?5, ended_at = ?6,
                               started_at = coalesce(started_at, ?7)
@@ -285,10 +289,20 @@ pub(crate) fn settle(tx: &Connection, plan: &str, settled: &[Settled], more: Pla
     let Some(before) = find(tx, plan)? else {
         return Ok(());
     };
-    let progress = serde_json::to_string(&before.progress.plus(added))
-        .map_err(|error| Error::invalid("progress", &error.to_string()))?;
+    write_progress(tx, plan, before.progress.plus(added))
+}
+
+/// Writes down how far a plan is.
+pub(crate) fn write_progress(tx: &Connection, plan: &str, progress: PlanProgress) -> Result<(), Error> {
+    let progress = serde_json::to_string(&progress).map_err(|error| Error::invalid("progress", &error.to_string()))?;
     tx.prepare_cached("UPDATE plans SET progress = ?2 WHERE id = ?1")?.execute([plan, &progress])?;
     Ok(())
+}
+
+/// How many steps a plan has: their positions begin at 1 and have no gaps.
+fn steps(tx: &Connection, plan: &str) -> Result<u64, Error> {
+    tx.prepare_cached("SELECT coalesce(max(position), 0) FROM plan_steps WHERE plan_id = ?1")?
+        .query_row([plan], |row| Ok(sql::unsigned(row, 0)))?
 }
 
 struct ForgetPlans(usize);

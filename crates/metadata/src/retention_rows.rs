@@ -1,6 +1,6 @@
 //! What retention decides on: a repository's tags and how its manifests hang together; and which rules a person confirmed; never the decision.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use mcr_oci::{Digest, RepositoryName};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -9,13 +9,20 @@ use serde_json::Value;
 use crate::Metadata;
 use crate::error::Error;
 use crate::followers;
+use crate::id_set::IdSet;
 use crate::job::{Done, Write, job};
+use crate::plan_rows::{StartRetention, StartedRetention};
+use crate::plans;
 use crate::pulled;
 use crate::repositories;
 use crate::sql;
 
 /// Manifests whose blobs one read looks at.
 const DOOMED_AT_ONCE: usize = 1000;
+
+/// Manifests that are to go, in any repository. A million that lie close together take some 300 KiB.
+#[derive(Debug, Default)]
+pub struct Doomed(IdSet);
 
 /// A tag, as rules see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,17 +136,21 @@ impl Metadata {
         })
     }
 
-    /// Bytes of blobs that nothing would name any more, in any repository, if `doomed` went, by the manifest that is the
-    /// first of them to name each; and how many blobs that are. `doomed` are rows of live manifests of one repository.
+    /// Dooms `more`, rows of live manifests, beside those that are doomed already; gives the bytes of the blobs that
+    /// nothing live names any more, in any repository, because of that, by the manifest that is the first of `more` to
+    /// name each; and how many blobs that are. So however many go bit by bit, every blob counts once: with the last that
+    /// names it.
     ///
     /// # Errors
     /// Whatever the files answer.
-    pub fn bytes_only_of(&self, doomed: &[i64]) -> Result<(HashMap<i64, u64>, u64), Error> {
-        let set: HashSet<i64> = doomed.iter().copied().collect();
-        let mut seen = HashSet::new();
+    pub fn doom(&self, doomed: &mut Doomed, more: &[i64]) -> Result<(HashMap<i64, u64>, u64), Error> {
+        for id in more {
+            doomed.0.insert(*id);
+        }
+        let mut seen = IdSet::default();
         let (mut bytes, mut count) = (HashMap::new(), 0);
         // In many short reads: the write-ahead log cannot begin anew during one.
-        for some in doomed.chunks(DOOMED_AT_ONCE) {
+        for some in more.chunks(DOOMED_AT_ONCE) {
             self.readers.read(|connection| {
                 let mut blobs = connection.prepare_cached(
                     "SELECT DISTINCT e.target_blob, b.size FROM edges e CROSS JOIN blobs b ON b.id = e.target_blob
@@ -149,7 +160,7 @@ impl Metadata {
                     let mut rows = blobs.query([manifest])?;
                     while let Some(row) = rows.next()? {
                         let (blob, size): (i64, u64) = (row.get(0)?, sql::unsigned(row, 1)?);
-                        if seen.insert(blob) && !kept(connection, blob, &set)? {
+                        if seen.insert(blob) && !kept(connection, blob, &doomed.0)? {
                             *bytes.entry(*manifest).or_insert(0_u64) += size;
                             count += 1;
                         }
@@ -174,6 +185,12 @@ impl Metadata {
         })
     }
 
+    /// Brings a plan of retention into state running, with the rules it confirms; or finds that one of its rules is not
+    /// confirmed. Both in one transaction, so that a confirmation that was taken back meanwhile is seen.
+    pub fn start_retention(&self, request: StartRetention, done: Done<StartedRetention>) {
+        self.submit(job(request, done));
+    }
+
     /// Notes rules that were met, confirmed, or are no longer confirmed.
     pub fn note_rules(&self, request: NoteRules, done: Done<()>) {
         self.submit(job(request, done));
@@ -189,12 +206,9 @@ impl Write for NoteRules {
                 "INSERT OR IGNORE INTO retention_rules (fingerprint, rule, first_seen_at) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![fingerprint, rule.to_string(), self.at_ms])?;
-            let Some(confirmed) = self.confirmed else { continue };
-            tx.prepare_cached(
-                "UPDATE retention_rules SET confirmed_at = ?2, confirmed_by = ?3
-                 WHERE fingerprint = ?1 AND (confirmed_at IS NULL) = ?4",
-            )?
-            .execute(params![fingerprint, confirmed.then_some(self.at_ms), self.by, confirmed])?;
+            if let Some(confirmed) = self.confirmed {
+                say(tx, fingerprint, confirmed, &self.by, self.at_ms)?;
+            }
         }
         Ok(())
     }
@@ -204,19 +218,59 @@ impl Write for NoteRules {
     }
 }
 
-/// Whether something live outside of `doomed` names the blob, in whatever repository, or another repository holds it.
-fn kept(connection: &Connection, blob: i64, doomed: &HashSet<i64>) -> Result<bool, Error> {
-    let mut links =
-        connection.prepare_cached("SELECT repository_id FROM repository_blobs WHERE blob_id = ?1 LIMIT 2")?;
-    let repositories: Vec<i64> = links.query_map([blob], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let [repository] = repositories.as_slice() else { return Ok(true) };
+/// Writes down that a rule is, or is no longer, confirmed; the first word counts.
+fn say(tx: &Connection, fingerprint: &str, confirmed: bool, by: &str, at_ms: i64) -> Result<(), Error> {
+    tx.prepare_cached(
+        "UPDATE retention_rules SET confirmed_at = ?2, confirmed_by = ?3
+         WHERE fingerprint = ?1 AND (confirmed_at IS NULL) = ?4",
+    )?
+    .execute(params![fingerprint, confirmed.then_some(at_ms), by, confirmed])?;
+    Ok(())
+}
+
+impl Write for StartRetention {
+    type Answer = StartedRetention;
+
+    fn apply(&self, tx: &Connection) -> Result<StartedRetention, Error> {
+        let change = &self.change;
+        let Some(before) = plans::find(tx, &change.id)?.filter(|plan| change.from.contains(&plan.state)) else {
+            return Ok(StartedRetention::Elsewhere);
+        };
+        let totals = change.totals.as_ref().unwrap_or(&before.totals);
+        if !self.yes {
+            let mut confirmed =
+                tx.prepare_cached("SELECT 1 FROM retention_rules WHERE fingerprint = ?1 AND confirmed_at IS NOT NULL")?;
+            for rule in &totals.rules {
+                if !confirmed.exists([rule])? {
+                    return Ok(StartedRetention::Unconfirmed(rule.clone()));
+                }
+            }
+        }
+        let Some(running) = change.apply(tx)? else { return Ok(StartedRetention::Elsewhere) };
+        if self.yes {
+            for rule in &running.totals.confirms {
+                say(tx, rule, true, &change.actor.name, change.at_ms)?;
+            }
+        }
+        Ok(StartedRetention::Running(Box::new(running)))
+    }
+
+    fn is_frugal(&self, _answer: &StartedRetention) -> bool {
+        true
+    }
+}
+
+/// Whether a live manifest outside of `doomed` names the blob, in whatever repository.
+fn kept(connection: &Connection, blob: i64, doomed: &IdSet) -> Result<bool, Error> {
     let mut naming = connection.prepare_cached(
-        "SELECT e.manifest_id FROM edges e CROSS JOIN manifests m ON m.id = e.manifest_id
-         WHERE e.repository_id = ?1 AND e.target_blob = ?2 AND m.deleted_at IS NULL",
+        "SELECT e.manifest_id
+         FROM repository_blobs l CROSS JOIN edges e ON e.repository_id = l.repository_id AND e.target_blob = l.blob_id
+         CROSS JOIN manifests m ON m.id = e.manifest_id
+         WHERE l.blob_id = ?1 AND l.deleted_at IS NULL AND m.deleted_at IS NULL",
     )?;
-    let mut rows = naming.query([repository, &blob])?;
+    let mut rows = naming.query([blob])?;
     while let Some(row) = rows.next()? {
-        if !doomed.contains(&row.get(0)?) {
+        if !doomed.contains(row.get(0)?) {
             return Ok(true);
         }
     }
@@ -310,3 +364,6 @@ fn leader(connection: &Connection, repository: i64, digest: &str) -> Result<Opti
         .optional()?;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

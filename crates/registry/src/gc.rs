@@ -5,7 +5,7 @@
 mod asked;
 mod chunk;
 mod pace;
-mod planning;
+pub(crate) mod planning;
 mod reconcile;
 mod removal;
 mod run;
@@ -91,12 +91,15 @@ impl Registry {
     /// [`Error::Conflict`] while one is under way; [`Error::ReadOnly`]; [`Error::Unavailable`] while the blob volume is
     /// away; inability.
     pub async fn start_gc(&self, permit: &GlobalPermit<Administer>, options: GcOptions) -> Result<String, Error> {
-        let (id, options, run) = self.begin_gc(options, actor(permit.identity())).await?;
-        let (registry, plan) = (self.clone(), id.clone());
-        self.parts.tasks.spawn(async move {
-            registry.collect(&plan, options, run).await;
-        });
-        Ok(id)
+        let (registry, who) = (self.clone(), actor(permit.identity()));
+        // A plan that was begun has somebody who works on it, though who asked for it goes away meanwhile.
+        self.finish(async move {
+            let (id, options, run) = registry.begin_gc(options, who).await?;
+            let (plan, tasks) = (id.clone(), registry.parts.tasks.clone());
+            tasks.spawn(async move { registry.collect(&plan, options, run).await });
+            Ok(id)
+        })
+        .await
     }
 
     /// One run as the schedule asks for it, as configured: waits until it is over.
@@ -104,9 +107,9 @@ impl Registry {
     /// # Errors
     /// As [`start_gc`](Self::start_gc).
     pub async fn run_scheduled_gc(&self) -> Result<(), Error> {
-        let (id, options, run) = self.begin_gc(GcOptions::default(), plans::system()).await?;
         let registry = self.clone();
         self.finish(async move {
+            let (id, options, run) = registry.begin_gc(GcOptions::default(), plans::system()).await?;
             registry.collect(&id, options, run).await;
             Ok(())
         })

@@ -84,7 +84,7 @@ pub use mcr_metadata::{
 pub use mcr_metadata::{
     NewStep, PlanJob as Job, PlanProgress, PlanRecord, PlanState, PlanStep, PlanTotals, StepAction, StepState,
 };
-pub use plans::{BRAKE_ABOVE, MAX_PLAN_PAGE, MAX_PLANS, PLAN_WAITS_MS, PlanFilter, PlanPage, plan_sentence};
+pub use plans::{PlanFilter, PlanPage, plan_sentence};
 pub use policy::NameFilter;
 pub use policy_admin::{MAX_RULES, NewRule, RuleChange, RuleRecord};
 pub use probe::{IntegrityReport, MAX_LISTED_FINDINGS, ProbeRecord};

@@ -3,6 +3,7 @@
 //! Contract section 9. Garbage collection and retention write their plans through here, and apply them where a person
 //! confirms.
 
+mod moves;
 mod sentence;
 
 use std::sync::Arc;
@@ -10,27 +11,26 @@ use std::time::Instant;
 
 use mcr_access::{Administer, GlobalPermit};
 use mcr_metadata::{
-    Actor, AddPlanSteps, CreatePlan, MAX_STEPS_A_WRITE, MovePlan, NewStep, PlanJob as Job, PlanQuery, PlanRecord,
-    PlanState, PlanStep, PlanTotals,
+    Actor, PlanJob as Job, PlanQuery, PlanRecord, PlanState, PlanStep, PlanTotals, StartRetention, StartedRetention,
 };
-use mcr_seams::random_hex;
 
 pub use sentence::of as plan_sentence;
 
 use crate::error::Error;
 use crate::record::SYSTEM;
 use crate::registry::{Registry, actor};
+use crate::runs::Run;
 
 /// Ended plans that are kept; the oldest go, with their steps.
-pub const MAX_PLANS: usize = 50;
+const MAX_PLANS: usize = 50;
 /// Steps of ended plans that are kept together; the newest one's always.
 const MAX_STEPS_KEPT: u64 = 500_000;
 /// Plans and steps of one page.
-pub const MAX_PLAN_PAGE: usize = 1000;
+const MAX_PLAN_PAGE: usize = 1000;
 /// Digests above which the brake looks at the percentages.
-pub const BRAKE_ABOVE: u64 = 100;
+const BRAKE_ABOVE: u64 = 100;
 /// How long a plan waits for a person, in milliseconds: 7 days.
-pub const PLAN_WAITS_MS: i64 = 7 * 24 * 3_600_000;
+const PLAN_WAITS_MS: i64 = 7 * 24 * 3_600_000;
 
 /// Which plans are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(crate) fn percent(part: u64, all: u64) -> f64 {
 }
 
 impl Registry {
-    /// A page of the plans there are, at most `n` (up to [`MAX_PLAN_PAGE`]).
+    /// A page of the plans there are, at most `n` (up to 1000).
     ///
     /// # Errors
     /// Inability only.
@@ -111,7 +111,7 @@ impl Registry {
     }
 
     /// A page of a plan's steps in the order of execution, behind position `after` (0: from the first), at most `n` (up
-    /// to [`MAX_PLAN_PAGE`]); with what to give as `after` for the next page, if there is one.
+    /// to 1000); with what to give as `after` for the next page, if there is one.
     ///
     /// # Errors
     /// [`Error::NoSuch`]; inability.
@@ -133,7 +133,7 @@ impl Registry {
     }
 
     /// Applies a plan that waits, in the background, from now on. Each of its steps is looked at again before it is
-    /// done.
+    /// done. The rules of retention that it shows whole are confirmed with it.
     ///
     /// # Errors
     /// [`Error::NoSuch`]; [`Error::Conflict`] where it does not wait, or a run of the same job is under way;
@@ -151,21 +151,25 @@ impl Registry {
             ));
         }
         let run = self.parts.runs.begin(plan.job)?;
-        let confirmed = self
-            .move_plan(MovePlan {
-                id: id.to_owned(),
-                from: vec![PlanState::Waiting],
-                to: PlanState::Running,
-                reason: None,
-                totals: None,
-                expires_at_ms: None,
-                actor: actor(permit.identity()),
-                at_ms: self.parts.clock.now_ms(),
-            })
-            .await?
-            .ok_or_else(|| not_waiting(&plan))?;
-        self.go_on(confirmed.clone(), run);
-        Ok(confirmed)
+        let (registry, who) = (self.clone(), actor(permit.identity()));
+        // A plan in state running has somebody who works on it, though who confirmed it goes away meanwhile.
+        self.finish(async move {
+            let confirmed = registry.confirm(&plan, who).await?.ok_or_else(|| not_waiting(&plan))?;
+            registry.go_on(confirmed.clone(), run);
+            Ok(confirmed)
+        })
+        .await
+    }
+
+    async fn confirm(&self, plan: &PlanRecord, who: Actor) -> Result<Option<PlanRecord>, Error> {
+        let change = self.change(&plan.id, &[PlanState::Waiting], PlanState::Running, who);
+        match plan.job {
+            Job::Gc => self.move_plan(change).await,
+            Job::Retention => match self.begin_applying(StartRetention { change, yes: true }).await? {
+                StartedRetention::Running(running) => Ok(Some(*running)),
+                StartedRetention::Unconfirmed(_) | StartedRetention::Elsewhere => Ok(None),
+            },
+        }
     }
 
     /// Gives up a plan that waits.
@@ -176,7 +180,7 @@ impl Registry {
         let plan = self.plan_row(id).await?;
         let who = actor(permit.identity());
         let reason = format!("discarded by {}", who.name);
-        self.discard(id, vec![PlanState::Waiting], reason, who).await?.ok_or_else(|| not_waiting(&plan))
+        self.discard(id, &[PlanState::Waiting], reason, who).await?.ok_or_else(|| not_waiting(&plan))
     }
 
     /// How many plans wait for a person, by job, as of the last change; for metrics.
@@ -192,12 +196,10 @@ impl Registry {
     /// Inability.
     pub(crate) async fn tidy_plans(&self) -> Result<(), Error> {
         let now = self.parts.clock.now_ms();
-        let metadata = Arc::clone(&self.parts.metadata);
-        let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
-        for plan in &open {
+        for plan in &self.open_plans().await? {
             if plan.state == PlanState::Waiting && plan.expires_at_ms.is_some_and(|at| at <= now) {
                 let reason = "nobody confirmed it in time".to_owned();
-                self.discard(&plan.id, vec![PlanState::Waiting], reason, system()).await?;
+                self.discard(&plan.id, &[PlanState::Waiting], reason, system()).await?;
             }
         }
         self.forget_old_plans().await?;
@@ -233,109 +235,6 @@ impl Registry {
         }
     }
 
-    /// Counts the plans that wait, for metrics.
-    async fn count_waiting(&self) -> Result<(), Error> {
-        let metadata = Arc::clone(&self.parts.metadata);
-        let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
-        for job in [Job::Gc, Job::Retention] {
-            let waiting = open.iter().filter(|plan| plan.job == job && plan.state == PlanState::Waiting).count();
-            self.parts.runs.set_waiting(job, waiting as u64);
-        }
-        Ok(())
-    }
-
-    /// Begins a plan of a new id, in state planning. The caller has begun the run: what the rows still call under way
-    /// is a run whose end could not be written down, and is given up.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`]; inability.
-    pub(crate) async fn begin_plan(
-        &self,
-        job: Job,
-        dry_run: bool,
-        settings: serde_json::Value,
-        actor: Actor,
-    ) -> Result<String, Error> {
-        let id = random_hex(16).map_err(|error| {
-            tracing::error!(%error, "no random bytes to be had");
-            Error::unavailable("the system has no random bytes to give")
-        })?;
-        let at_ms = self.parts.clock.now_ms();
-        let create = CreatePlan { id: id.clone(), job, dry_run, settings, actor, at_ms };
-        let again = create.clone();
-        if self.parts.writes.durable(|m, done| m.create_plan(create, done), |_| ()).await? {
-            return Ok(id);
-        }
-        self.end_lost(job).await?;
-        if self.parts.writes.durable(|m, done| m.create_plan(again, done), |_| ()).await? {
-            return Ok(id);
-        }
-        Err(under_way(job))
-    }
-
-    /// Ends what the rows call under way and nobody works on.
-    async fn end_lost(&self, job: Job) -> Result<(), Error> {
-        let metadata = Arc::clone(&self.parts.metadata);
-        let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
-        for plan in open.into_iter().filter(|plan| plan.job == job && plan.state != PlanState::Waiting) {
-            let at_ms = self.parts.clock.now_ms();
-            let (from, to) = (vec![PlanState::Planning, PlanState::Running], PlanState::Failed);
-            let reason = Some("it was cut off, and its end could not be written down".to_owned());
-            // Rows may be gone whose files are not.
-            if job == Job::Gc && plan.state == PlanState::Running {
-                self.note_reconcile(true).await?;
-            }
-            let (id, actor) = (plan.id, system());
-            let change = MovePlan { id, from, to, reason, totals: None, expires_at_ms: None, actor, at_ms };
-            self.move_plan(change).await?;
-        }
-        Ok(())
-    }
-
-    /// Adds steps behind those the plan has, which are `written` so far; in small writes.
-    ///
-    /// # Errors
-    /// Inability; [`Error::DiskFull`].
-    pub(crate) async fn add_steps(&self, plan: &str, written: &mut u64, steps: Vec<NewStep>) -> Result<(), Error> {
-        let mut steps = steps.into_iter().peekable();
-        while steps.peek().is_some() {
-            let some: Vec<NewStep> = steps.by_ref().take(MAX_STEPS_A_WRITE).collect();
-            let count = some.len() as u64;
-            let add = AddPlanSteps { plan: plan.to_owned(), first: *written + 1, steps: some };
-            self.parts.writes.durable(|m, done| m.add_plan_steps(add, done), |()| ()).await?;
-            *written += count;
-        }
-        Ok(())
-    }
-
-    /// Brings a plan into another state; none where it is in none of the states it may come from.
-    ///
-    /// # Errors
-    /// Inability.
-    pub(crate) async fn move_plan(&self, change: MovePlan) -> Result<Option<PlanRecord>, Error> {
-        let moved = self.parts.writes.durable(|m, done| m.move_plan(change, done), |_| ()).await?;
-        self.count_waiting().await?;
-        Ok(moved)
-    }
-
-    /// Discards a plan that is in one of `from`.
-    ///
-    /// # Errors
-    /// Inability.
-    pub(crate) async fn discard(
-        &self,
-        id: &str,
-        from: Vec<PlanState>,
-        reason: String,
-        actor: Actor,
-    ) -> Result<Option<PlanRecord>, Error> {
-        let at_ms = self.parts.clock.now_ms();
-        let to = PlanState::Discarded;
-        let id = id.to_owned();
-        self.move_plan(MovePlan { id, from, to, reason: Some(reason), totals: None, expires_at_ms: None, actor, at_ms })
-            .await
-    }
-
     /// The plan's row.
     ///
     /// # Errors
@@ -347,7 +246,7 @@ impl Registry {
     }
 
     /// Applies a plan in state running, in the background.
-    fn go_on(&self, plan: PlanRecord, run: crate::runs::Run) {
+    fn go_on(&self, plan: PlanRecord, run: Run) {
         let registry = self.clone();
         self.parts.tasks.spawn(async move {
             let applied = match plan.job {
@@ -375,12 +274,11 @@ impl Registry {
     /// # Errors
     /// Inability; nothing is lost by it but time.
     pub async fn resume_runs(&self) -> Result<(), Error> {
-        let metadata = Arc::clone(&self.parts.metadata);
-        for plan in self.parts.blocking.run(move || metadata.open_plans()).await?? {
+        for plan in self.open_plans().await? {
             match plan.state {
                 PlanState::Planning => {
                     let reason = "the server stopped while it was being made".to_owned();
-                    self.discard(&plan.id, vec![PlanState::Planning], reason, system()).await?;
+                    self.discard(&plan.id, &[PlanState::Planning], reason, system()).await?;
                 }
                 // A run that was begun first has given this plan up, and made its own.
                 PlanState::Running => match self.parts.runs.begin(plan.job) {
@@ -420,3 +318,6 @@ fn not_waiting(plan: &PlanRecord) -> Error {
         plan.state.as_str()
     ))
 }
+
+#[cfg(test)]
+mod tests;

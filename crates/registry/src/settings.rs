@@ -28,6 +28,11 @@ pub enum BrokenIndex {
     Hide,
 }
 
+/// A time as rows count it.
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The choices of one registry.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -14,7 +14,7 @@ use super::{ApiError, Caller};
 pub struct RetentionRequest {
     /// Only makes the plan.
     pub dry_run: bool,
-    /// Applies the plan however much it takes, and confirms its rules.
+    /// Applies the plan however much it takes, and confirms the rules that it shows whole.
     pub yes: bool,
     /// Patterns of repository names: `*` within a segment, `**` across; all repositories where there are none.
     #[schema(max_items = 100)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcr_oci::Digest;
 
 use crate::testing::{Bed, Pushed, actor, image, index, pushed, repository, tag};
-use crate::{Buried, BuryOutcome, BuryTag, Follows, MAX_BURIED, NoteRules, RecordPulls, Skip, TagGuard};
+use crate::{Buried, BuryOutcome, BuryTag, Doomed, Follows, MAX_BURIED, NoteRules, RecordPulls, Skip, TagGuard};
 
 fn bury(bed: &Bed, name: &str, expected: &Digest, immutable: Option<&str>) -> BuryOutcome {
     let held = immutable.map(str::to_owned);
@@ -163,7 +163,8 @@ fn facts_tell_who_follows_whom_and_what_was_pulled() {
     // A pull of a child is one of the tag that leads to it.
     assert_eq!(facts.tags[4].pulled_at_ms, Some(4000));
     assert_eq!((facts.manifests.len(), facts.children.len(), facts.followed.len()), (3, 1, 1));
-    let (bytes, blobs) = bed.metadata.bytes_only_of(&[facts.tags[4].manifest, facts.children[0].1]).unwrap();
+    let going = [facts.tags[4].manifest, facts.children[0].1];
+    let (bytes, blobs) = bed.metadata.doom(&mut Doomed::default(), &going).unwrap();
     assert_eq!((bytes.values().sum::<u64>(), blobs), (1, 1));
 }
 

@@ -125,3 +125,15 @@ fn plans_are_listed_newest_first_and_the_oldest_are_forgotten_bit_by_bit() {
     assert_eq!(ids(PlanQuery { limit: 9, ..PlanQuery::default() }), ["p4", "p3", "p1"], "what waits stays");
     assert_eq!(bed.count("SELECT count(*) FROM plan_steps"), 3 * (MAX_STEPS_A_WRITE as i64 + 10));
 }
+
+#[test]
+fn a_plan_that_was_given_up_while_it_was_made_says_how_many_steps_it_wrote() {
+    let bed = Bed::new();
+    for (id, job, to) in [("f", PlanJob::Gc, PlanState::Failed), ("d", PlanJob::Retention, PlanState::Discarded)] {
+        create(&bed, id, job, 1);
+        add(&bed, id, 1, 200);
+        add(&bed, id, 201, 7);
+        assert!(turn(&bed, id, &[PlanState::Planning, PlanState::Running], to, 2));
+        assert_eq!(bed.metadata.plan(id).unwrap().unwrap().totals.steps, 207);
+    }
+}

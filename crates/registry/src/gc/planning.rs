@@ -1,17 +1,16 @@
 //! Making the collector's plan: what may go, with a reason each, written down in small pieces; nothing is removed.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mcr_metadata::{
-    Candidate, CollectSearch, MAX_STEPS_A_WRITE, NewStep, PlanJob, PlanState, PlanTotals, StepAction, UntaggedManifest,
+    Candidate, CollectSearch, Doomed, MAX_STEPS_A_WRITE, NewStep, PlanJob, PlanTotals, StepAction, UntaggedManifest,
     Why,
 };
 use mcr_seams::rfc3339;
 
 use crate::error::Error;
-use crate::gc::asked::{Asked, milliseconds};
+use crate::gc::asked::Asked;
 use crate::gc::pace::{FULL_CHUNK, Pace};
 use crate::holds::HeldBy;
 use crate::plans::percent;
@@ -21,8 +20,6 @@ use crate::registry::Registry;
 pub(crate) const MAX_STEPS: u64 = 2_000_000;
 /// Steps that are written at once for each that is removed at once: a row at the end of a table is cheap.
 const STEPS_FOR_REMOVAL: usize = MAX_STEPS_A_WRITE / FULL_CHUNK;
-/// Repositories whose rule is remembered while untagged manifests are looked through.
-const MAX_RULES_KEPT: usize = 1000;
 
 /// A plan being made.
 pub(crate) struct Planning {
@@ -131,54 +128,43 @@ impl Registry {
     /// waits for a person: it may wait because of these very manifests.
     async fn plan_untagged(&self, planning: &mut Planning, search: &mut CollectSearch) -> Result<(), Error> {
         let none = self.parts.settings.retention.iter().all(|rule| rule.delete_untagged_after.is_none());
-        if none || self.retention_waits().await? {
+        if none || !self.waiting_plans(PlanJob::Retention).await?.is_empty() {
             return Ok(());
         }
-        let mut buried: HashMap<String, Vec<i64>> = HashMap::new();
+        let registry = self.clone();
+        let rules = Arc::new(self.parts.blocking.run(move || registry.untagged_rules()).await?);
         let due = planning.asked.due(self.parts.clock.now_ms());
-        let mut next = Some(0);
-        let mut rules: HashMap<String, Option<Duration>> = HashMap::new();
+        let (mut next, mut doomed, mut used) = (Some(0), Doomed::default(), BTreeSet::new());
         while let (Some(after), None) = (next, planning.cut) {
-            let (registry, mut known) = (self.clone(), std::mem::take(&mut rules));
-            let (page, goes_on, known) = self
+            let (metadata, known) = (Arc::clone(&self.parts.metadata), Arc::clone(&rules));
+            let (page, goes_on, bytes, back) = self
                 .parts
                 .blocking
                 .run(move || -> Result<_, mcr_metadata::Error> {
-                    let (mut page, goes_on) = registry.parts.metadata.untagged_manifests(after)?;
-                    if known.len() > MAX_RULES_KEPT {
-                        known.clear();
-                    }
+                    let (mut page, goes_on) = metadata.untagged_manifests(after)?;
                     page.retain(|manifest| {
-                        let name = &manifest.repository;
-                        let rule = known.entry(name.clone()).or_insert_with(|| registry.confirmed_untagged_after(name));
-                        let stays = |after: Duration| milliseconds(after).max(due.lease_ms);
-                        rule.is_some_and(|after| manifest.since_ms.saturating_add(stays(after)) <= due.now_ms)
+                        let stays_ms = known.of(&manifest.repository).map(|(after_ms, _)| after_ms.max(due.lease_ms));
+                        stays_ms.is_some_and(|stays_ms| manifest.since_ms.saturating_add(stays_ms) <= due.now_ms)
                     });
-                    Ok((page, goes_on, known))
+                    let ids: Vec<i64> = page.iter().map(|manifest| manifest.id).collect();
+                    let (bytes, _) = metadata.doom(&mut doomed, &ids)?;
+                    Ok((page, goes_on, bytes.into_values().fold(0, u64::saturating_add), doomed))
                 })
                 .await??;
-            (next, rules) = (goes_on, known);
+            (next, doomed) = (goes_on, back);
+            planning.buried_bytes = planning.buried_bytes.saturating_add(bytes);
             for manifest in &page {
+                used.extend(rules.of(&manifest.repository).map(|(_, rule)| rule.to_owned()));
                 // It is a tombstone whose time is past at once.
                 if due.undo_ms == 0 && manifest.since_ms.saturating_add(due.wait_ms) <= due.now_ms {
                     search.take(manifest);
                 }
-                buried.entry(manifest.repository.clone()).or_default().push(manifest.id);
             }
             self.write_steps(planning, page.into_iter().map(bury).collect()).await?;
         }
-        for doomed in buried.into_values() {
-            let metadata = Arc::clone(&self.parts.metadata);
-            let (bytes, _) = self.parts.blocking.run(move || metadata.bytes_only_of(&doomed)).await??;
-            planning.buried_bytes = bytes.into_values().fold(planning.buried_bytes, u64::saturating_add);
-        }
+        // Who undoes the run says that these were wrong.
+        planning.totals.rules = used.into_iter().collect();
         Ok(())
-    }
-
-    async fn retention_waits(&self) -> Result<bool, Error> {
-        let metadata = Arc::clone(&self.parts.metadata);
-        let open = self.parts.blocking.run(move || metadata.open_plans()).await??;
-        Ok(open.iter().any(|plan| plan.job == PlanJob::Retention && plan.state == PlanState::Waiting))
     }
 
     /// Writes steps behind those there are. A plan that grows too long, or finds no room in the database, is cut there:

@@ -10,11 +10,12 @@ use mcr_metadata::{
 use mcr_oci::RepositoryName;
 
 use crate::error::Error;
-use crate::gc::asked::{Asked, milliseconds};
+use crate::gc::asked::Asked;
 use crate::gc::chunk::{Chunk, Doomed, Unlinked};
 use crate::gc::pace::{FULL_CHUNK, Pace};
 use crate::holds::HeldBy;
 use crate::registry::Registry;
+use crate::retention::UntaggedRules;
 
 /// Steps read at once.
 const PAGE: usize = 512;
@@ -139,7 +140,12 @@ impl Registry {
         let mut todo: Vec<ManifestStep> = self
             .parts
             .blocking
-            .run(move || asked.iter().filter_map(|step| registry.manifest_step(step)).collect())
+            .run(move || {
+                // What the rules of retention say is in the database.
+                let buries = asked.iter().any(|step| step.action == StepAction::Bury);
+                let rules = buries.then(|| registry.untagged_rules());
+                asked.iter().filter_map(|step| manifest_step(step, rules.as_ref())).collect()
+            })
             .await?;
         while !todo.is_empty() {
             let due = run.asked.due(self.parts.clock.now_ms());
@@ -160,19 +166,6 @@ impl Registry {
                 .collect();
         }
         Ok(())
-    }
-
-    /// Blocks: what the rules of retention say is in the database.
-    fn manifest_step(&self, step: &PlanStep) -> Option<ManifestStep> {
-        let name = step.repository.as_deref()?;
-        let rule = (step.action == StepAction::Bury).then(|| self.confirmed_untagged_after(name)).flatten();
-        Some(ManifestStep {
-            position: step.position,
-            action: step.action,
-            repository: RepositoryName::parse(name).ok()?,
-            digest: step.digest.clone(),
-            untagged_after_ms: rule.map(milliseconds),
-        })
     }
 
     async fn remove_blobs(&self, run: &mut Applying, steps: &[PlanStep]) -> Result<(), Error> {
@@ -317,6 +310,18 @@ impl Registry {
         let request = SettleSteps { plan: run.plan.clone(), settled, more };
         self.parts.writes.durable(|m, done| m.settle_steps(request, done), |()| ()).await
     }
+}
+
+fn manifest_step(step: &PlanStep, rules: Option<&UntaggedRules>) -> Option<ManifestStep> {
+    let name = step.repository.as_deref()?;
+    let rule = rules.filter(|_| step.action == StepAction::Bury).and_then(|rules| rules.of(name));
+    Some(ManifestStep {
+        position: step.position,
+        action: step.action,
+        repository: RepositoryName::parse(name).ok()?,
+        digest: step.digest.clone(),
+        untagged_after_ms: rule.map(|(after_ms, _)| after_ms),
+    })
 }
 
 fn blob_step(step: PlanStep) -> Option<BlobStep> {

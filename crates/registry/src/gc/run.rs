@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use mcr_metadata::{Actor, MovePlan, PlanJob as Job, PlanRecord, PlanState, PlanTotals};
+use mcr_metadata::{Actor, PlanJob as Job, PlanProgress, PlanRecord, PlanState};
 
 use crate::error::Error;
 use crate::gc::GcOptions;
 use crate::gc::asked::Asked;
 use crate::gc::planning::Planning;
 use crate::gc::removal::Applying;
-use crate::plans::{self, PLAN_WAITS_MS, brake, plan_sentence};
+use crate::plans::{brake, plan_sentence};
 use crate::registry::Registry;
 use crate::runs::Run;
 
@@ -39,53 +39,25 @@ impl Registry {
             self.plan_rows(&mut planning).await?;
         }
         self.weigh_plan(&mut planning).await?;
-        let Planning { totals, cut, .. } = planning;
+        self.turn_made(planning, dry_run).await
+    }
+
+    /// A plan that was made is applied now (true), waits, or was only to be looked at.
+    pub(crate) async fn turn_made(&self, planning: Planning, dry_run: bool) -> Result<bool, Error> {
+        let Planning { plan, asked, mut totals, cut, .. } = planning;
+        totals.cut = cut.map(str::to_owned);
         let braked = brake(&totals, self.parts.settings.gc.max_delete_percent).filter(|_| !asked.confirmed);
-        let cut = cut.map(str::to_owned);
-        let (to, reason) = match (dry_run, braked) {
-            (true, braked) => (PlanState::Done, braked.or(cut)),
-            (false, Some(why)) => (PlanState::Waiting, Some(why)),
-            (false, None) => (PlanState::Running, cut),
+        let to = match (dry_run, &braked) {
+            (true, _) => PlanState::Done,
+            (false, Some(_)) => PlanState::Waiting,
+            (false, None) => PlanState::Running,
         };
         if to == PlanState::Waiting {
-            self.replace_waiting().await?;
+            // A plan of today stands for all that waited before.
+            self.replace_waiting(Job::Gc, |_| true).await?;
         }
-        self.turn(plan, to, reason, Some(totals)).await?;
+        self.turn(&plan, &[PlanState::Planning], to, braked, Some(totals)).await?.ok_or_else(ended)?;
         Ok(to == PlanState::Running)
-    }
-
-    /// A plan of today stands for all that waited before.
-    async fn replace_waiting(&self) -> Result<(), Error> {
-        let metadata = std::sync::Arc::clone(&self.parts.metadata);
-        for plan in self.parts.blocking.run(move || metadata.open_plans()).await?? {
-            if plan.job == Job::Gc && plan.state == PlanState::Waiting {
-                let reason = "a newer plan took its place".to_owned();
-                self.discard(&plan.id, vec![PlanState::Waiting], reason, plans::system()).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings a plan that is being made or applied into another state.
-    async fn turn(
-        &self,
-        plan: &str,
-        to: PlanState,
-        reason: Option<String>,
-        totals: Option<PlanTotals>,
-    ) -> Result<PlanRecord, Error> {
-        let at_ms = self.parts.clock.now_ms();
-        let change = MovePlan {
-            id: plan.to_owned(),
-            from: vec![PlanState::Planning, PlanState::Running],
-            to,
-            reason,
-            totals,
-            expires_at_ms: (to == PlanState::Waiting).then(|| at_ms.saturating_add(PLAN_WAITS_MS)),
-            actor: Actor { name: self.plan_row(plan).await?.actor, address: None },
-            at_ms,
-        };
-        self.move_plan(change).await?.ok_or_else(|| Error::Conflict("the plan has ended meanwhile".to_owned()))
     }
 
     /// Applies a plan in state running to its end.
@@ -94,14 +66,20 @@ impl Registry {
     /// Inability; the plan is then given up, or goes on after the next start.
     pub(crate) async fn apply_gc(&self, plan: &str) -> Result<(), Error> {
         let began = Instant::now();
+        // What a former process did is counted there.
+        let before = self.plan_row(plan).await.map(|row| row.progress).unwrap_or_default();
         match self.try_apply(plan).await {
             Ok(ended) => {
-                self.count_run(&ended, began);
+                self.count_removed(before, ended.progress);
+                self.count_run(began);
                 tracing::info!(plan, outcome = %plan_sentence(&ended), "the collector is done");
                 Ok(())
             }
             Err(error) => {
                 self.give_up(plan, &error).await;
+                if let Ok(row) = self.plan_row(plan).await {
+                    self.count_removed(before, row.progress);
+                }
                 Err(error)
             }
         }
@@ -113,16 +91,16 @@ impl Registry {
         let actor = Actor { name: record.actor.clone(), address: None };
         let mut run = Applying::new(self, plan.to_owned(), asked, actor);
         self.apply_collection(&mut run).await?;
+        // Noted at once: whatever goes wrong with the rows below, these files were seen to.
+        if run.left || record.totals.files_unseen {
+            self.note_reconcile(true).await?;
+        } else if asked.reconcile {
+            self.note_reconcile(false).await?;
+        }
         if asked.reconcile {
             self.check_rows(&mut run).await?;
         }
-        // A plan that was cut has not looked at every file.
-        if run.left {
-            self.note_reconcile(true).await?;
-        } else if asked.reconcile && record.reason.is_none() {
-            self.note_reconcile(false).await?;
-        }
-        self.turn(plan, PlanState::Done, record.reason, None).await
+        self.turn(plan, &[PlanState::Running], PlanState::Done, None, None).await?.ok_or_else(ended)
     }
 
     /// Writes down why a run ended early. One that the end of the process cut off goes on after the next start.
@@ -132,25 +110,34 @@ impl Registry {
         }
         self.parts.gc.failures.fetch_add(1, Ordering::Relaxed);
         tracing::error!(%error, plan, "the collector gave up");
-        if let Err(error) = self.turn(plan, PlanState::Failed, Some(error.to_string()), None).await {
+        let (from, why) = ([PlanState::Planning, PlanState::Running], Some(error.to_string()));
+        if let Err(error) = self.turn(plan, &from, PlanState::Failed, why, None).await {
             tracing::error!(%error, plan, "that the collector gave up could not be written down: the plan goes on after the next start");
         }
     }
 
-    fn count_run(&self, ended: &PlanRecord, began: Instant) {
+    /// Counts what this process removed in a run, however that ended.
+    fn count_removed(&self, before: PlanProgress, after: PlanProgress) {
         let counters = &self.parts.gc;
-        let done = &ended.progress;
-        for (counter, more) in [
-            (&counters.runs, 1),
-            (&counters.blobs, done.blobs_removed),
-            (&counters.manifests, done.manifests_removed),
-            (&counters.files, done.files_removed),
-            (&counters.bytes, done.bytes_freed),
+        for (counter, before, after) in [
+            (&counters.blobs, before.blobs_removed, after.blobs_removed),
+            (&counters.manifests, before.manifests_removed, after.manifests_removed),
+            (&counters.files, before.files_removed, after.files_removed),
+            (&counters.bytes, before.bytes_freed, after.bytes_freed),
         ] {
-            counter.fetch_add(more, Ordering::Relaxed);
+            counter.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
         }
+    }
+
+    fn count_run(&self, began: Instant) {
+        let counters = &self.parts.gc;
+        counters.runs.fetch_add(1, Ordering::Relaxed);
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         counters.last_ms.store(took, Ordering::Relaxed);
         counters.last_success_ms.store(self.parts.clock.now_ms(), Ordering::Relaxed);
     }
+}
+
+fn ended() -> Error {
+    Error::Conflict("the plan has ended meanwhile".to_owned())
 }

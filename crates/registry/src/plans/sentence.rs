@@ -11,7 +11,9 @@ pub fn of(plan: &PlanRecord) -> String {
     let why = plan.reason.as_deref().unwrap_or("no reason was kept");
     match (plan.state, plan.job) {
         (PlanState::Planning, _) => "is being planned".to_owned(),
-        (PlanState::Waiting, _) => format!("{why}; {}; to apply it: mcrctl plan confirm {}", would(plan), plan.id),
+        (PlanState::Waiting, _) => {
+            format!("{why}; {}{}; to apply it: mcrctl plan confirm {}", would(plan), cut(&plan.totals), plan.id)
+        }
         (PlanState::Running, _) => {
             let settled = plan.progress.done.saturating_add(plan.progress.skipped);
             format!(
@@ -24,12 +26,17 @@ pub fn of(plan: &PlanRecord) -> String {
         (PlanState::Failed, _) => format!("failed: {why}; before that it {}", took(plan)),
         (PlanState::Discarded, _) => format!("was discarded: {why}"),
         (PlanState::Done, Job::Gc) => {
-            // That it was cut, or that it would not be applied like that.
+            // That it would not be applied like that.
             let note = plan.reason.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-            format!("{}{note}; {}", took(plan), waits(&plan.totals))
+            format!("{}{note}{}; {}", took(plan), cut(&plan.totals), waits(&plan.totals))
         }
         (PlanState::Done, Job::Retention) => took(plan),
     }
+}
+
+/// Why not everything stands in it, where that is so.
+fn cut(totals: &PlanTotals) -> String {
+    totals.cut.as_ref().map(|why| format!("; {why}")).unwrap_or_default()
 }
 
 fn took(plan: &PlanRecord) -> String {
@@ -38,8 +45,9 @@ fn took(plan: &PlanRecord) -> String {
     }
     let progress = &plan.progress;
     let began = plan.started_at_ms.unwrap_or(plan.created_at_ms);
-    let seconds = plan.ended_at_ms.map_or(0, |ended| ended.saturating_sub(began));
-    let in_time = format!("in {}.{} s", seconds / 1000, seconds % 1000 / 100);
+    // A clock may be set back meanwhile.
+    let took_ms = plan.ended_at_ms.map_or(0, |ended| ended.saturating_sub(began)).max(0);
+    let in_time = format!("in {}.{} s", took_ms / 1000, took_ms % 1000 / 100);
     match plan.job {
         Job::Gc if nothing(progress) => "freed 0 B".to_owned(),
         Job::Gc => format!("freed {} ({}) {in_time}", bytes(progress.bytes_freed), removed(progress)),

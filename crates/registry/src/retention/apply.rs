@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mcr_metadata::{
-    Actor, Buried, BuryManifest, BuryOutcome, BuryTag, MAX_STEPS_A_WRITE, PlanProgress, PlanRecord, PlanState,
+    Actor, Buried, BuryManifest, BuryOutcome, BuryTag, Done, MAX_STEPS_A_WRITE, Metadata, PlanProgress, PlanState,
     PlanStep, SettleSteps, Settled, StepState, is_follower,
 };
 use mcr_oci::{Digest, Tag};
@@ -35,15 +35,9 @@ struct Run<'a> {
     rules: Vec<Prepared>,
 }
 
-/// The fingerprints of the rules that a plan is about.
-pub(crate) fn fingerprints(plan: &PlanRecord) -> Vec<String> {
-    let rules = plan.settings.get("rules").and_then(|rules| rules.as_array());
-    let texts = rules.into_iter().flatten().filter_map(|rule| rule.get("fingerprint")?.as_str());
-    texts.map(str::to_owned).collect()
-}
-
 impl Registry {
-    /// Applies a plan in state running to its end. Its rules count as confirmed: it would not run otherwise.
+    /// Applies a plan in state running to its end. A person said yes to it, or had confirmed all rules it rests on when it
+    /// began.
     ///
     /// # Errors
     /// Inability; the plan is then given up, or goes on after the next start where the process is ending.
@@ -54,16 +48,14 @@ impl Registry {
             Err(_) if self.parts.volume.is_stopping() => return applied,
             Err(error) => (PlanState::Failed, Some(error.to_string())),
         };
-        self.retention_move(id, PlanState::Running, state, reason, None).await?;
+        self.turn(id, &[PlanState::Running], state, reason, None).await?;
         applied
     }
 
     async fn apply_steps(&self, id: &str) -> Result<(), Error> {
         let plan = self.plan_row(id).await?;
-        let about = fingerprints(&plan);
+        let about = plan.totals.rules;
         let rules = rules::prepare(&self.parts.settings);
-        let still: Vec<Prepared> = rules.iter().filter(|rule| about.contains(&rule.fingerprint)).cloned().collect();
-        self.note_rules(&still, Some(true), &plan.actor).await?;
         let run = Run { id, actor: Actor { name: plan.actor, address: None }, rules };
         let mut place: Option<(String, Option<Place>)> = None;
         let mut after = 0;
@@ -188,18 +180,7 @@ impl Registry {
             actor: run.actor.clone(),
             at_ms: self.parts.clock.now_ms(),
         };
-        let mut all = Buried::default();
-        loop {
-            let (bury, caches) = (bury.clone(), Arc::clone(&self.parts.caches));
-            let outcome = self
-                .parts
-                .writes
-                .durable(|m, done| m.bury_tag(bury, done), move |_| caches.everything_changed())
-                .await?;
-            if let Some(outcome) = add(&mut all, outcome) {
-                return Ok(outcome);
-            }
-        }
+        self.bury(|metadata, done| metadata.bury_tag(bury.clone(), done)).await
     }
 
     async fn bury_manifest(&self, run: &Run<'_>, ground: &Ground, digest: Digest) -> Result<BuryOutcome, Error> {
@@ -212,14 +193,16 @@ impl Registry {
             actor: run.actor.clone(),
             at_ms: self.parts.clock.now_ms(),
         };
+        self.bury(|metadata, done| metadata.bury_manifest(bury.clone(), done)).await
+    }
+
+    /// Queues a write again and again until there is no more for it to bury; gives what all of them came to.
+    async fn bury(&self, queue: impl Fn(&Metadata, Done<BuryOutcome>)) -> Result<BuryOutcome, Error> {
         let mut all = Buried::default();
         loop {
-            let (bury, caches) = (bury.clone(), Arc::clone(&self.parts.caches));
-            let outcome = self
-                .parts
-                .writes
-                .durable(|m, done| m.bury_manifest(bury, done), move |_| caches.everything_changed())
-                .await?;
+            let caches = Arc::clone(&self.parts.caches);
+            let after = move |_: &BuryOutcome| caches.everything_changed();
+            let outcome = self.parts.writes.durable(&queue, after).await?;
             if let Some(outcome) = add(&mut all, outcome) {
                 return Ok(outcome);
             }

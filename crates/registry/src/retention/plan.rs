@@ -3,27 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mcr_metadata::{Metadata, NewStep, PlanTotals, RepositoryFacts, StepAction, TagGuard};
+use mcr_metadata::{Doomed, Metadata, NewStep, PlanTotals, RepositoryFacts, StepAction, TagGuard};
 use mcr_oci::RepositoryName;
 
 use super::Asked;
 use super::doom::{Gone, Graph};
-use super::rules::{Prepared, millis};
+use super::rules::Prepared;
 use super::verdict::{Times, verdicts, words};
 use crate::error::Error;
 use crate::plans::percent;
 use crate::registry::Registry;
+use crate::settings::millis;
 
 /// Repositories of one page.
 const PAGE: usize = 100;
-
-/// A plan that was made.
-#[derive(Debug, Default)]
-pub(super) struct Planned {
-    pub(super) totals: PlanTotals,
-    /// Fingerprints of the rules that take something.
-    pub(super) rules: BTreeSet<String>,
-}
 
 /// What one repository loses.
 #[derive(Debug, Default)]
@@ -47,9 +40,11 @@ pub(super) struct Ground {
 
 impl Registry {
     /// Writes the steps of a plan, and sums them up.
-    pub(super) async fn plan_retention(&self, id: &str, asked: &Asked) -> Result<Planned, Error> {
-        let mut planned = Planned::default();
-        let mut written = 0;
+    pub(super) async fn plan_retention(&self, id: &str, asked: &Asked) -> Result<PlanTotals, Error> {
+        let mut totals = PlanTotals::default();
+        let mut doomed = Doomed::default();
+        // Fingerprints of the rules that take something, and of those of which a repository was left out.
+        let (mut rules, mut left_out) = (BTreeSet::new(), BTreeSet::new());
         let mut last: Option<String> = None;
         loop {
             if self.parts.volume.is_stopping() {
@@ -59,31 +54,38 @@ impl Registry {
             let page = self.parts.blocking.run(move || metadata.catalog(after.as_deref(), PAGE, &|_| true)).await??;
             for name in &page.names {
                 let Some(rule) = asked.rule(name) else { continue };
-                let share = self.plan_repository(name, rule).await?;
+                if asked.leaves_out(name) {
+                    left_out.insert(rule.fingerprint.clone());
+                    continue;
+                }
+                let share;
+                (share, doomed) = self.plan_repository(name, rule, doomed).await?;
                 if share.steps.is_empty() {
                     continue;
                 }
-                planned.rules.insert(rule.fingerprint.clone());
-                planned.totals.digests += share.digests;
-                planned.totals.tags += share.tags;
-                planned.totals.bytes += share.bytes;
-                self.add_steps(id, &mut written, share.steps).await?;
+                rules.insert(rule.fingerprint.clone());
+                totals.digests += share.digests;
+                totals.tags += share.tags;
+                totals.bytes += share.bytes;
+                self.add_steps(id, &mut totals.steps, share.steps).await?;
             }
             match page.cursor.filter(|_| page.more) {
                 Some(cursor) => last = Some(cursor),
                 None => break,
             }
         }
-        planned.totals.steps = written;
-        if written > 0 {
-            self.weigh(&mut planned.totals).await?;
+        totals.confirms = rules.difference(&left_out).cloned().collect();
+        totals.rules = rules.into_iter().collect();
+        if totals.steps > 0 {
+            self.weigh(&mut totals).await?;
         }
-        Ok(planned)
+        Ok(totals)
     }
 
-    async fn plan_repository(&self, name: &str, rule: &Prepared) -> Result<Share, Error> {
-        let Some(ground) = self.ground(name, rule) else { return Ok(Share::default()) };
-        self.parts.blocking.run(move || ground.share()).await?
+    /// What a repository loses, after those before it lost what is doomed already.
+    async fn plan_repository(&self, name: &str, rule: &Prepared, mut doomed: Doomed) -> Result<(Share, Doomed), Error> {
+        let Some(ground) = self.ground(name, rule) else { return Ok((Share::default(), doomed)) };
+        self.parts.blocking.run(move || Ok((ground.share(&mut doomed)?, doomed))).await?
     }
 
     /// What a repository's part is made from; none where its name is no name.
@@ -116,7 +118,7 @@ impl Ground {
         Some(self.times.now_ms.saturating_sub(after))
     }
 
-    fn share(&self) -> Result<Share, Error> {
+    fn share(&self, doomed: &mut Doomed) -> Result<Share, Error> {
         let Some(facts) = self.metadata.retention_facts(&self.name)? else { return Ok(Share::default()) };
         let verdicts = verdicts(&self.rule, &facts, self.immutable.as_ref(), self.times);
         let mut graph = Graph::new(&facts, self.immutable.as_ref());
@@ -141,7 +143,7 @@ impl Ground {
                 gone.push((one, reason.take().unwrap_or_else(|| "goes with an untagged manifest".to_owned())));
             }
         }
-        self.steps(&facts, gone)
+        self.steps(&facts, gone, doomed)
     }
 
     /// Manifests that no tag, index or subject holds and whose time is past, with since when.
@@ -154,21 +156,21 @@ impl Ground {
             .collect()
     }
 
-    fn steps(&self, facts: &RepositoryFacts, gone: Vec<(Gone, String)>) -> Result<Share, Error> {
+    fn steps(&self, facts: &RepositoryFacts, gone: Vec<(Gone, String)>, doomed: &mut Doomed) -> Result<Share, Error> {
         let mut ids: Vec<i64> = Vec::new();
-        let mut doomed: Vec<i64> = Vec::new();
+        let mut buried: Vec<i64> = Vec::new();
         for (one, _) in &gone {
             match one {
                 Gone::Manifest(id) => {
                     ids.push(*id);
-                    doomed.push(*id);
+                    buried.push(*id);
                 }
                 Gone::Tag(at) => ids.extend(facts.tags.get(*at).map(|tag| tag.manifest)),
             }
         }
         let digests = self.metadata.manifest_digests(&ids)?;
-        let (bytes, blobs) = self.metadata.bytes_only_of(&doomed)?;
-        let mut share = Share { digests: doomed.len() as u64 + blobs, ..Share::default() };
+        let (bytes, blobs) = self.metadata.doom(doomed, &buried)?;
+        let mut share = Share { digests: buried.len() as u64 + blobs, ..Share::default() };
         for (one, reason) in gone {
             let (action, tag, id) = match one {
                 Gone::Manifest(id) => (StepAction::Bury, None, id),

@@ -6,7 +6,7 @@ use mcr_oci::{Digest, glob};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::settings::{RetentionRule, Rule, Settings};
+use crate::settings::{RetentionRule, Rule, Settings, millis};
 
 /// A rule made ready.
 #[derive(Debug, Clone)]
@@ -61,9 +61,4 @@ impl Prepared {
             || rule.keep_pulled_within.is_some()
             || rule.keep_tags.is_some()
     }
-}
-
-/// A time as the clock counts.
-pub(crate) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,6 +10,8 @@ use super::testing::{keep_last, settings};
 use crate::testing::{Bed, NOW, admin, name, tag};
 use crate::{Error, RestoreRun, RetentionOptions, RetentionRule, Rule};
 
+mod confirming;
+
 const DAY: i64 = 24 * 3_600_000;
 
 fn options() -> RetentionOptions {
@@ -22,7 +24,7 @@ async fn pull(bed: &Bed, tagged: &str) {
     bed.registry.note_pull(&admin(), &name("app"), &digest);
     bed.registry.flush_pulls(true).await;
     // Behind the record of the pull in the writer's queue.
-    bed.registry.note_rules(&[], None, "").await.unwrap();
+    bed.registry.note_rules(&[], "").await.unwrap();
 }
 
 #[tokio::test]
@@ -132,7 +134,7 @@ async fn a_new_rule_only_reports_until_its_first_plan_was_confirmed() {
     for text in ["a", "b", "c"] {
         bed.put_image("app", text, None, &[text]).await;
     }
-    assert_eq!(bed.registry.confirmed_untagged_after("app"), None);
+    assert_eq!(bed.registry.untagged_rules().of("app"), None);
     let plan = bed.run_retention(options()).await;
     assert_eq!(plan.state, PlanState::Waiting);
     assert!(plan.reason.as_deref().unwrap().contains("new or changed"), "{:?}", plan.reason);
@@ -176,8 +178,11 @@ async fn a_rule_that_reaches_more_because_another_went_is_a_new_one() {
 #[tokio::test]
 async fn the_brake_holds_a_plan_that_takes_too_much() {
     let bed = Bed::with(settings(vec![keep_last(1)]));
-    bed.put_image("app", "first", None, &["first"]).await;
-    bed.run_retention_now().await;
+    for text in ["first", "second"] {
+        bed.put_image("app", text, None, &[text]).await;
+        bed.clock.advance(1000);
+    }
+    assert_eq!(bed.run_retention_now().await.totals.tags, 1);
     for at in 0..130 {
         bed.put_image("app", &format!("{at}"), None, &[&format!("t{at}")]).await;
     }
@@ -232,11 +237,8 @@ async fn a_run_that_was_cut_off_goes_on_where_it_stands() {
         .await
         .unwrap();
     let id = bed.registry.begin_retention(&asked).await.unwrap();
-    let planned = bed.registry.plan_retention(&id, &asked).await.unwrap();
-    bed.registry
-        .retention_move(&id, PlanState::Planning, PlanState::Running, None, Some(planned.totals))
-        .await
-        .unwrap();
+    let totals = bed.registry.plan_retention(&id, &asked).await.unwrap();
+    bed.registry.begin_made(&id, totals, true).await.unwrap();
     for gone in ["v0", "v1", "v2"] {
         let bury = mcr_metadata::BuryTag {
             repository: name("app"),

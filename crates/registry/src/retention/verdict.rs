@@ -2,7 +2,8 @@
 
 use mcr_metadata::{Follows, RepositoryFacts, TagFacts, TagGuard};
 
-use super::rules::{Prepared, millis};
+use super::rules::Prepared;
+use crate::settings::millis;
 
 /// What of the registry's settings the verdict rests on beside the rule.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use mcr_verifier::Report;
 
 use crate::error::Error;
 use crate::registry::{Registry, actor};
-use crate::retention::rules::millis;
+use crate::settings::millis;
 
 /// Manifests that one push brings back at most.
 const MAX_PROMISED: usize = 256;

@@ -66,8 +66,7 @@ impl Registry {
         let Deletes::Run(run) = &undoing.of else { return Ok(()) };
         let (metadata, asked) = (Arc::clone(&self.parts.metadata), run.clone());
         let Some(plan) = self.parts.blocking.run(move || metadata.plan(&asked)).await?? else { return Ok(()) };
-        let rules: Vec<(String, Value)> =
-            crate::retention::fingerprints(&plan).into_iter().map(|fingerprint| (fingerprint, Value::Null)).collect();
+        let rules: Vec<(String, Value)> = plan.totals.rules.into_iter().map(|rule| (rule, Value::Null)).collect();
         if rules.is_empty() {
             return Ok(());
         }

@@ -63,7 +63,9 @@ async fn untagged() -> Bed {
     };
     let bed = Bed::with(settings(vec![rule]));
     bed.put_image("app", "first", None, &["v1"]).await;
-    bed.run_retention_now().await;
+    bed.put_image("app", "zeroth", None, &[]).await;
+    bed.clock.advance(2 * DAY);
+    assert_eq!(bed.run_retention_now().await.totals.steps, 1);
     for n in 0..110 {
         bed.put_image("app", &format!("image {n}"), None, &[]).await;
     }

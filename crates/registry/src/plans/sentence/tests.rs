@@ -70,8 +70,14 @@ fn retention_says_how_it_is_undone() {
 #[test]
 fn a_run_that_was_cut_or_failed_says_so_and_what_it_did() {
     let mut cut = plan(Job::Gc, PlanState::Done);
-    cut.reason = Some("the database's disk is full: run it again".to_owned());
+    cut.totals.cut = Some("the database's disk is full: run it again".to_owned());
     assert_eq!(of(&cut), "freed 0 B; the database's disk is full: run it again; nothing waits");
+    cut.state = PlanState::Waiting;
+    cut.reason = Some("it would take much".to_owned());
+    let said = of(&cut);
+    let start =
+        "it would take much; would free 0 B (0 digests); the database's disk is full: run it again; to apply it";
+    assert!(said.starts_with(start), "{said}");
     let mut failed = plan(Job::Retention, PlanState::Failed);
     failed.reason = Some("the registry is read-only".to_owned());
     assert_eq!(of(&failed), "failed: the registry is read-only");
@@ -82,6 +88,14 @@ fn a_run_that_was_cut_or_failed_says_so_and_what_it_did() {
         "{said}"
     );
     assert!(said.ends_with(&format!("; to undo it: mcrctl tag restore --run {}", "ab".repeat(16))), "{said}");
+}
+
+#[test]
+fn a_clock_that_was_set_back_takes_no_time_away() {
+    let mut done = plan(Job::Gc, PlanState::Done);
+    done.progress = PlanProgress { done: 1, blobs_removed: 1, ..PlanProgress::default() };
+    done.ended_at_ms = Some(700);
+    assert!(of(&done).starts_with("freed 0 B (1 blob, 0 manifests) in 0.0 s"), "{}", of(&done));
 }
 
 #[test]
