@@ -25,7 +25,8 @@ pub const EXAMPLES: &str = "Examples:
   mcrsrv restore --config /srv/mcr/mcr.toml --latest --blobs /backup/mcr    bring missing blobs back as well
   mcrsrv restore --config /srv/mcr/mcr.toml --from-blobs                 no snapshot: from the blobs and their journal
 The server must be stopped. The database before is kept beside the restored one.
-Exit codes: 0 restored whole; 1 restored without the tags that are named, or refused and nothing changed; 2 wrong usage";
+Exit codes: 0 restored whole; 1 restored without the tags that are named or with other findings, or refused (it says what
+was changed); 2 wrong usage";
 
 /// `mcrsrv restore`
 #[derive(Debug, Args)]
@@ -71,7 +72,8 @@ pub struct Restore {
 /// Restores a registry.
 ///
 /// # Errors
-/// What is wrong; nothing was changed then. Tags that were left out are told and make the exit code 1.
+/// What is wrong, and what was changed before that. Tags that were left out, and whatever else is wrong, are told and make
+/// the exit code 1.
 pub fn run(asked: &Restore) -> Result<ExitCode, Failure> {
     if asked.from_blobs {
         return from_blobs::run(&from_blobs::Request {
@@ -97,14 +99,14 @@ pub fn run(asked: &Restore) -> Result<ExitCode, Failure> {
     };
     let quiet = asked.quiet || asked.json;
     let report = bar::shown("looking at", quiet, |progress| restore(&request, &Clock::system(), progress))
-        .map_err(|error| Failure::refused(format!("nothing was changed: {error}")))?;
-    tell_left_out(&report);
+        .map_err(Failure::refused)?;
+    tell_wrong(&report);
     if asked.json {
         print_json(&document(&report))?;
     } else if !asked.quiet {
         print(text(asked, &report).as_bytes())?;
     }
-    Ok(if report.judgement.incomplete == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.judgement.findings_total == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The snapshot that is meant.
@@ -124,15 +126,20 @@ fn newest_in(directory: &Path) -> Result<Option<SnapshotFile>, Failure> {
     Ok(SnapshotFolder::at(directory.to_owned()).list().map_err(Failure::refused)?.into_iter().next())
 }
 
-fn tell_left_out(report: &RestoreReport) {
+fn tell_wrong(report: &RestoreReport) {
     let judgement = &report.judgement;
     let word = if report.switched { "left out" } else { "would be left out" };
     for tag in &judgement.incomplete_tags {
         complain(&format!("mcrsrv: {word}: {}", finding_line(&tag.finding)));
     }
-    let rest = judgement.incomplete.saturating_sub(judgement.incomplete_tags.len() as u64);
+    // The first findings are those of the tags.
+    let apart = judgement.findings.get(judgement.incomplete_tags.len()..).unwrap_or_default();
+    for finding in apart {
+        complain(&format!("mcrsrv: no tag is left out for it: {}", finding_line(finding)));
+    }
+    let rest = judgement.findings_total.saturating_sub(judgement.findings.len() as u64);
     if rest > 0 {
-        complain(&format!("mcrsrv: {word}: and {}", plural(rest, "further tag")));
+        complain(&format!("mcrsrv: and {}", plural(rest, "further finding")));
     }
 }
 
@@ -158,29 +165,48 @@ fn text(asked: &Restore, report: &RestoreReport) -> String {
             bytes(report.bytes_without_rows)
         ));
     }
+    if report.unlisted > 0 {
+        lines.push(format!(
+            "directories of blobs that could not be listed: {}; see that the disk is well",
+            report.unlisted
+        ));
+    }
     if let Some(kept) = &report.kept {
         lines.push(format!("the database before is kept as {}", kept.display()));
     }
-    lines.push(match (report.switched, judgement.incomplete) {
-        (true, 0) => format!("restored; start the server: {}", asked.place.server_command()),
-        (true, left_out) => format!(
-            "restored without {}; start the server ({}), push what is missing, then bring the tags back: \
-             mcrctl tag restore --run {}",
-            plural(left_out, "tag"),
-            asked.place.server_command(),
-            report.run_id
-        ),
-        (false, 0) => "nothing was changed: without --dry-run this is restored".to_owned(),
-        (false, left_out) if asked.strict => format!(
-            "nothing was changed: --strict refuses to leave out {}; bring the blobs with --blobs DIR, or leave --strict out",
-            plural(left_out, "tag")
-        ),
-        (false, left_out) => {
-            format!("nothing was changed: without --dry-run this is restored, without {}", plural(left_out, "tag"))
-        }
-    });
+    let apart = judgement.findings_total.saturating_sub(judgement.incomplete);
+    if apart > 0 {
+        lines.push(format!("{} that no tag is left out for: see above", plural(apart, "finding")));
+    }
+    lines.push(ending(asked, report));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What was done, and what comes next.
+fn ending(asked: &Restore, report: &RestoreReport) -> String {
+    let left_out = report.judgement.incomplete;
+    if report.switched {
+        let start = asked.place.server_command();
+        if left_out == 0 {
+            return format!("restored; start the server: {start}");
+        }
+        return format!(
+            "restored without {}; start the server ({start}), push what is missing, then bring the tags back: \
+             mcrctl tag restore --run {}",
+            plural(left_out, "tag"),
+            report.run_id
+        );
+    }
+    let kept = if report.changed.begun { "the database is as it was" } else { "nothing was changed" };
+    match left_out {
+        0 => format!("{kept}: without --dry-run this is restored"),
+        _ if asked.strict => format!(
+            "{kept}: --strict refuses to leave out {}; bring the blobs with --blobs DIR, or leave --strict out",
+            plural(left_out, "tag")
+        ),
+        _ => format!("{kept}: without --dry-run this is restored, without {}", plural(left_out, "tag")),
+    }
 }
 
 fn document(report: &RestoreReport) -> Value {
@@ -193,6 +219,8 @@ fn document(report: &RestoreReport) -> Value {
         "left_out": report.judgement.incomplete,
         "incomplete_tags": tags_json(&report.judgement),
         "findings": report.judgement.findings,
+        "findings_total": report.judgement.findings_total,
+        "unreadable": report.unreadable,
         "run_id": report.run_id,
         "blobs": report.blobs,
         "unchanged": report.unchanged,
@@ -202,5 +230,6 @@ fn document(report: &RestoreReport) -> Value {
         "to_hash": report.to_hash,
         "files_without_rows": report.files_without_rows,
         "bytes_without_rows": report.bytes_without_rows,
+        "directories_unlisted": report.unlisted,
     })
 }

@@ -143,6 +143,10 @@ async fn open(config: &Config) -> Result<Registry, String> {
         layers: config.storage.layers_path.clone(),
         uploads: config.storage.uploads_path.clone(),
     };
+    if let Some(directory) = &config.backup.blobs {
+        let refused = |failure: crate::cli::Failure| format!("[backup] blobs: {}", failure.lines.join("; "));
+        crate::place::refuse_inside(directory, &paths).map_err(refused)?;
+    }
     let settings = settings(config)?;
     let opened = tokio::task::spawn_blocking(move || {
         let keys = files::parent_of(&paths.database);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use mcr_metadata::{SnapshotFolder, TakenSnapshot, take_snapshot};
 use mcr_oci::Finding;
-use mcr_registry::{CheckReport, CopyReport, Judgement, check, copy_to};
+use mcr_registry::{CheckReport, CopyReport, CopyRequest, Judgement, check, copy_to};
 use mcr_seams::{Clock, rfc3339};
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ use crate::place::{self, Place};
 pub const EXAMPLES: &str = "Examples:
   mcrsrv snapshot --config /srv/mcr/mcr.toml                        the database, into backups/ beside it
   mcrsrv snapshot --config /srv/mcr/mcr.toml --blobs /backup/mcr    and every blob it refers to: a whole backup
+  mcrsrv snapshot --config /srv/mcr/mcr.toml --blobs /backup/mcr --deep    and read what is there already: what is damaged is replaced
   mcrsrv snapshot --check /backup/mcr                               prove that backup: every blob is read and hashed
   mcrsrv snapshot --config /srv/mcr/mcr.toml --check mcr-20261121-020000.db    the same for a snapshot and the live blobs
   mcrsrv snapshot --dev --data ./srv --json
@@ -32,6 +33,9 @@ pub struct Snapshot {
     /// Also copy the blobs that the snapshot refers to into this directory; only what is not there yet
     #[arg(long, value_name = "DIR", conflicts_with = "check")]
     blobs: Option<PathBuf>,
+    /// With --blobs: also read and hash what is there already, and replace what is damaged
+    #[arg(long, requires = "blobs")]
+    deep: bool,
     /// Snapshots that are kept, here and in the directory of --blobs; older ones go [default: [backup] keep]
     #[arg(long, value_name = "N", conflicts_with = "check", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
@@ -73,7 +77,8 @@ fn run_take(asked: &Snapshot) -> Result<ExitCode, Failure> {
         print(taken_text(&taken, &removed, target.as_deref(), copied.as_ref()).as_bytes())?;
     }
     let Some(report) = copied else { return Ok(ExitCode::SUCCESS) };
-    Ok(verdict(&report.judgement))
+    let advice = "push what is missing again, then take another snapshot";
+    Ok(verdict(&report.judgement, advice))
 }
 
 fn copy(
@@ -84,15 +89,20 @@ fn copy(
     keep: u32,
 ) -> Result<CopyReport, Failure> {
     let quiet = asked.quiet || asked.json;
-    bar::shown("copying", quiet, |progress| copy_to(&taken.file.path, layers, directory, keep, progress)).map_err(
-        |error| {
-            Failure::refused(format!(
-                "snapshot {} was taken, but the copy in {} is not whole: {error}; run the command again, it goes on",
-                taken.file.name,
-                directory.display()
-            ))
-        },
-    )
+    let request = CopyRequest {
+        snapshot: taken.file.path.clone(),
+        layers: layers.to_owned(),
+        directory: directory.to_owned(),
+        keep,
+        deep: asked.deep,
+    };
+    bar::shown("copying", quiet, |progress| copy_to(&request, progress)).map_err(|error| {
+        Failure::refused(format!(
+            "snapshot {} was taken, but the copy in {} is not whole: {error}; run the command again, it goes on",
+            taken.file.name,
+            directory.display()
+        ))
+    })
 }
 
 fn run_check(asked: &Snapshot, path: &Path) -> Result<ExitCode, Failure> {
@@ -105,7 +115,17 @@ fn run_check(asked: &Snapshot, path: &Path) -> Result<ExitCode, Failure> {
     } else if !asked.quiet && report.judgement.findings_total == 0 {
         print(check_text(&report).as_bytes())?;
     }
-    Ok(verdict(&report.judgement))
+    // A backup is a directory that holds its snapshot; a check changes nothing in it.
+    let advice = if crate::files::parent_of(&snapshot) == layers {
+        format!(
+            "where the registry is: mcrsrv snapshot --config FILE --blobs {} --deep (it reads the copies and replaces what \
+             is damaged or missing); what the registry lacks itself, push again first",
+            layers.display()
+        )
+    } else {
+        "push what is missing again, then take another snapshot".to_owned()
+    };
+    Ok(verdict(&report.judgement, &advice))
 }
 
 /// The snapshot and the blobs that belong together: a backup is one directory; a snapshot in `backups/` belongs to the
@@ -135,8 +155,8 @@ fn what_to_check(asked: &Snapshot, path: &Path) -> Result<(PathBuf, PathBuf), Fa
     Ok((snapshot, layers))
 }
 
-/// Tells what is wrong, a line each.
-fn verdict(judgement: &Judgement) -> ExitCode {
+/// Tells what is wrong, a line each, and what is to be done.
+fn verdict(judgement: &Judgement, advice: &str) -> ExitCode {
     for finding in &judgement.findings {
         complain(&format!("mcrsrv: {}", finding_line(finding)));
     }
@@ -148,7 +168,7 @@ fn verdict(judgement: &Judgement) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     complain(&format!(
-        "mcrsrv: not whole: {} of {} would not be restored; push what is missing again, then take another snapshot",
+        "mcrsrv: not whole: {} of {} would not be restored; {advice}",
         judgement.incomplete,
         plural(judgement.tags, "tag")
     ));
@@ -187,8 +207,17 @@ fn taken_text(
             bytes(report.copied_bytes),
             report.present
         ));
-        if report.judgement.findings_total == 0 {
-            text.push_str(&format!("whole; prove it any time: mcrsrv snapshot --check {directory}\n"));
+        if report.healed > 0 {
+            text.push_str(&format!("damaged copies that were replaced: {}\n", report.healed));
+        }
+        let unread = report.present.saturating_sub(report.reread);
+        if report.judgement.findings_total == 0 && unread == 0 {
+            text.push_str("whole: every blob in it was hashed just now\n");
+        } else if report.judgement.findings_total == 0 {
+            text.push_str(&format!(
+                "complete; {} of before not read again: mcrsrv snapshot --check {directory} reads all\n",
+                plural(unread, "blob")
+            ));
         }
     }
     text
@@ -210,6 +239,8 @@ fn taken_json(
             "present": report.present,
             "copied": report.copied,
             "copied_bytes": report.copied_bytes,
+            "reread": report.reread,
+            "healed": report.healed,
             "reflinked": report.reflinked,
             "whole": report.judgement.findings_total == 0,
             "tags": report.judgement.tags,

@@ -78,6 +78,70 @@ fn a_check_names_every_planted_damage_and_nothing_else() {
 }
 
 #[test]
+fn a_copy_that_rotted_is_replaced_by_the_command_that_the_check_names() {
+    let random = &mut Random::announced("damage to a copy");
+    let server = Server::start();
+    let image = Image::random(random, 2, 3_000);
+    push::image(&server.client(), "team/app", "v1", &image);
+    let home = elsewhere();
+    let directory = home.path().join("layers");
+    let path = directory.to_str().unwrap().to_owned();
+    let _ = snapshot(server.data(), &["--blobs", &path]);
+    damage::flip(home.path(), &image.layers[0].digest, 77);
+    let again = run("snapshot", server.data(), &["--blobs", &path]).ok();
+    assert!(
+        again.text().contains("3 blobs of before not read again"),
+        "nothing unread is called whole: {}",
+        again.all()
+    );
+    let check = || run("snapshot", server.data(), &["--check", &path]);
+    let said = check().failed();
+    assert!(
+        said.stderr.contains("blob-corrupt") && said.stderr.contains(&format!("--blobs {path} --deep")),
+        "{}",
+        said.all()
+    );
+    let deep = snapshot(server.data(), &["--blobs", &path, "--deep"]);
+    assert_eq!((&deep["copy"]["healed"], &deep["copy"]["whole"]), (&1.into(), &true.into()), "{deep:#}");
+    let _ = check().ok();
+    assert_eq!(run("snapshot", server.data(), &["--deep"]).code, Some(2));
+}
+
+#[test]
+fn a_blob_that_cannot_be_read_is_named_and_the_rest_is_copied() {
+    let server = Server::start();
+    let _ = scene::filled(&server, &mut Random::new(7));
+    let home = elsewhere();
+    let path = home.path().to_str().unwrap();
+    let mut command = scene::command("snapshot", server.data(), &["--blobs", path, "--json"]);
+    let output = mcr_tests::process::run(command.env("MCR_FAULTS", "copy.read=eio@2")).failed();
+    let report = json(&output);
+    let wanted = report["blobs"].as_u64().unwrap() - 1;
+    assert_eq!((&report["copy"]["copied"], &report["copy"]["whole"]), (&wanted.into(), &false.into()), "{report:#}");
+    assert!(output.stderr.contains("unreachable") && !output.stderr.contains("blob-missing"), "{}", output.stderr);
+    assert_eq!(names(home.path(), "mcr-2").len(), 1, "the new snapshot is there");
+    let _ = snapshot(server.data(), &["--blobs", path]);
+    let _ = run("snapshot", server.data(), &["--check", path]).ok();
+}
+
+#[test]
+fn a_server_does_not_start_with_its_copies_among_its_blobs() {
+    let server = Server::start();
+    let inside = server.data().join("layers/copy");
+    let mut other = mcr_tests::server::mcrsrv();
+    let data = elsewhere();
+    let at = data.path().join("srv");
+    other.args(["server", "--dev", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0", "--data"]).arg(&at);
+    let output = mcr_tests::process::run(other.env("MCR_BACKUP_BLOBS", at.join("layers/copy"))).failed();
+    assert!(
+        output.stderr.contains("[backup] blobs") && output.stderr.contains("lie one in the other"),
+        "{}",
+        output.stderr
+    );
+    assert!(!inside.exists());
+}
+
+#[test]
 fn a_backup_alone_makes_the_registry_again() {
     let random = &mut Random::new(3);
     let mut server = Server::start();

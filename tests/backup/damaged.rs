@@ -1,7 +1,7 @@
 //! Snapshots that are no good: refused, with what to do, and nothing changed.
 
 use mcr_tests::damage::tree;
-use mcr_tests::{Random, Server};
+use mcr_tests::{Image, Random, Server, push};
 
 use crate::scene::{self, run, snapshot};
 
@@ -56,6 +56,28 @@ fn damaged_and_foreign_snapshots_are_refused_and_nothing_changes() {
     // The whole one is taken.
     std::fs::write(&path, &whole).unwrap();
     let _ = run("restore", server.data(), &[path.to_str().unwrap()]).ok();
+}
+
+#[test]
+fn a_manifest_that_no_tag_names_is_judged_as_well() {
+    let random = &mut Random::new(10);
+    let mut server = Server::start();
+    let image = Image::random(random, 1, 900);
+    push::image(&server.client(), "team/app", "v1", &image);
+    // Pinned by its digest.
+    server.client().delete("/v2/team/app/manifests/v1").expect(202);
+    let taken = snapshot(server.data(), &[]);
+    let _ = server.stop();
+    let path = taken["path"].as_str().unwrap();
+    let _ = run("snapshot", server.data(), &["--check", path]).ok();
+    let mut sqlite = mcr_tests::tools::command("sqlite3");
+    let _ = mcr_tests::process::run(sqlite.arg(path).arg("UPDATE manifest_contents SET bytes = x'7b7d'")).ok();
+    let digest = image.digest().to_string();
+    let named = format!("manifest-corrupt {digest}");
+    let check = run("snapshot", server.data(), &["--check", path]).failed();
+    assert!(check.stderr.contains(&named) && !check.text().contains("is whole"), "{}", check.all());
+    let restored = run("restore", server.data(), &[path]).failed();
+    assert!(restored.stderr.contains(&named) && restored.text().contains("restored; start"), "{}", restored.all());
 }
 
 #[test]

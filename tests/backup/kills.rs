@@ -3,7 +3,7 @@
 
 use mcr_tests::{Image, Options, Random, Server, pull, push};
 
-use crate::scene::{copy_of, elsewhere, filled, json, killed, listed, names, run, snapshot};
+use crate::scene::{command, copy_of, elsewhere, filled, json, killed, listed, names, run, snapshot};
 
 /// The steps of a restore, in their order.
 const RESTORE: &[&str] = &[
@@ -55,6 +55,61 @@ fn a_restore_killed_at_any_step_leaves_the_old_or_the_new_registry() {
     }
     assert!(seen.contains(&true) && seen.contains(&false), "{seen:?}");
     assert!(seen.is_sorted(), "old first, then new: {seen:?}");
+}
+
+#[test]
+fn a_restore_that_could_not_fold_the_log_loses_it_at_no_step() {
+    let random = &mut Random::new(34);
+    let mut server = Server::start();
+    let new = filled(&server, random);
+    let _ = snapshot(server.data(), &[]);
+    push::image(&server.client(), "team/app", "later", &Image::random(random, 1, 900));
+    let old = listed(&server.client());
+    // What was pushed last stands in the log alone.
+    server.kill();
+    for point in ["restore.kept", "restore.log_removed", "restore.renamed"] {
+        let (_home, data) = copy_of(server.data());
+        assert!(killed("restore", &data, &["--latest"], &format!("restore.fold=eio,{point}=kill")), "{point}");
+        let (_other, started) = copy_of(&data);
+        let registry = Server::with(Options::default().at(&started));
+        assert_eq!(
+            listed(&registry.client()),
+            if point == "restore.renamed" { new.clone() } else { old.clone() },
+            "{point}"
+        );
+        drop(registry);
+        let _ = run("restore", &data, &["--latest"]).ok();
+        // The old one is kept, with its last commit.
+        let kept = names(&data, "mcr.db.before-restore-");
+        let kept = kept.iter().find(|name| !name.ends_with("-wal")).unwrap();
+        let _ = run("restore", &data, &[data.join(kept).to_str().unwrap()]).ok();
+        let registry = Server::with(Options::default().at(&data));
+        assert_eq!(listed(&registry.client()), old, "{point}");
+        assert_eq!(pull::assert_all_whole(&registry.client()), old.len(), "{point}");
+    }
+    // A disk that fails once is asked again.
+    let mut restore = command("restore", server.data(), &["--latest"]);
+    let _ = mcr_tests::process::run(restore.env("MCR_FAULTS", "restore.fold=eio@1")).ok();
+    assert!(names(server.data(), "mcr.db.before-restore-").iter().all(|name| !name.ends_with("-wal")));
+}
+
+#[test]
+fn a_restore_says_whether_the_new_one_is_in_its_place_when_it_fails() {
+    let mut server = Server::start();
+    let _ = filled(&server, &mut Random::new(35));
+    let _ = snapshot(server.data(), &[]);
+    server.kill();
+    for (point, said) in [
+        ("restore.copied", "nothing was changed: "),
+        ("restore.kept", "the database is as it was: "),
+        ("restore.renamed", "the restored database is in its place, but that may not survive a power loss: "),
+    ] {
+        let (_home, data) = copy_of(server.data());
+        let mut restore = command("restore", &data, &["--latest"]);
+        let output = mcr_tests::process::run(restore.env("MCR_FAULTS", format!("{point}=eio"))).failed();
+        assert!(output.stderr.contains(said), "{point}: {}", output.stderr);
+        let _ = run("restore", &data, &["--latest"]).ok();
+    }
 }
 
 #[test]

@@ -5,14 +5,16 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use mcr_oci::{Digest, FindingKind, Hasher};
 
 use crate::adopt::StageError;
+use crate::directories::Shards;
 use crate::disk::DiskFile;
-use crate::hash::hash_up_to;
+use crate::layout::Layout;
 use crate::{Adopted, Committed, Disk, Error, Options, PutError, ReadOnly, Store};
 
 /// The file that is locked while a place is filled.
@@ -20,6 +22,13 @@ const LOCK: &str = "mcr.lock";
 
 /// Where bytes lie that are on their way into a place.
 const INCOMING: &str = "incoming";
+
+/// Bytes read at a time: after so many it is asked whether to go on.
+const READ_SIZE: usize = 1024 * 1024;
+
+/// Learns how many more bytes were read, and says whether to go on with the blob. One that was broken off answers an
+/// error, or that it is unreadable: whoever broke it off knows better.
+pub type Tell<'a> = &'a (dyn Fn(u64) -> ControlFlow<()> + 'a);
 
 /// What became of a blob that was to be brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +49,8 @@ pub enum Brought {
         /// In words.
         detail: String,
     },
+    /// The disk it was to come from would not let it be read; nothing was changed. It may be whole.
+    Unreadable(String),
 }
 
 /// A directory that holds copies of blobs, open to be filled by this process alone.
@@ -81,26 +92,43 @@ impl Copies {
 }
 
 impl Store {
+    /// Opens a store to look at what there is: no directory is made, and nothing is cleared away.
+    #[must_use]
+    pub fn to_look_at(options: Options, disk: Disk) -> Self {
+        Self { disk, layout: Layout::new(options), shards: Shards::new(), sessions: std::sync::Arc::default() }
+    }
+
     /// Brings a blob of `size` bytes from another place, unless a file of that length is here: shares its bytes where
-    /// the file system can, else copies them; hashes them on the way. `tell` learns how many more were hashed.
+    /// the file system can, else copies them; hashes them on the way.
     ///
     /// # Errors
-    /// When a disk fails: that it cannot be read there does not mean that it is not there.
-    pub fn bring(&self, from: &ReadOnly, digest: &Digest, size: u64, tell: &dyn Fn(u64)) -> Result<Brought, Error> {
+    /// When the disk of this store fails.
+    pub fn bring(&self, from: &ReadOnly, digest: &Digest, size: u64, tell: Tell<'_>) -> Result<Brought, Error> {
         if self.stat(digest)?.is_some_and(|stat| stat.size == size) {
             return Ok(Brought::Present);
         }
-        let Some((file, length)) = from.open(digest)? else {
-            return Ok(unsound(FindingKind::BlobMissing, "there is no file".to_owned()));
+        self.bring_anew(from, digest, size, tell)
+    }
+
+    /// The same, whatever is here: a file in its place is replaced, once what was brought has hashed right.
+    ///
+    /// # Errors
+    /// When the disk of this store fails.
+    pub fn bring_anew(&self, from: &ReadOnly, digest: &Digest, size: u64, tell: Tell<'_>) -> Result<Brought, Error> {
+        let opened = Disk::point("copy.read", &from.path(digest)).and_then(|()| from.open(digest));
+        let (file, length) = match opened {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(unsound(FindingKind::BlobMissing, "there is no file".to_owned())),
+            Err(error) => return Ok(Brought::Unreadable(error.to_string())),
         };
         if let Some(differs) = wrong_length(length, size) {
             return Ok(differs);
         }
-        let (staged, how) = match self.stage_file(&file, digest.algorithm(), tell) {
+        let (staged, how) = match self.stage_file_while(&file, digest.algorithm(), tell) {
             Ok(staged) => staged,
             Err(StageError::Ours(error)) => return Err(error),
             Err(StageError::Source(error) | StageError::NoLink(error)) => {
-                return Err(Error::new("read", &from.path(digest), error));
+                return Ok(Brought::Unreadable(Error::new("read", &from.path(digest), error).to_string()));
             }
         };
         Disk::point("copy.staged", &self.layout.blob(digest))?;
@@ -118,17 +146,12 @@ impl Store {
 }
 
 impl ReadOnly {
-    /// Reads a blob of `size` bytes and says what is wrong with it; `None` for one that is whole. `tell` learns how many
-    /// more bytes were read.
+    /// Reads a blob of `size` bytes from the disk itself, not from the page cache, and says what is wrong with it; `None`
+    /// for one that is whole.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub fn examine(
-        &self,
-        digest: &Digest,
-        size: u64,
-        tell: &dyn Fn(u64),
-    ) -> Result<Option<(FindingKind, String)>, Error> {
+    /// When the disk fails, which says nothing about the blob.
+    pub fn examine(&self, digest: &Digest, size: u64, tell: Tell<'_>) -> Result<Option<(FindingKind, String)>, Error> {
         let Some((file, length)) = self.open(digest)? else {
             return Ok(Some((FindingKind::BlobMissing, "there is no file".to_owned())));
         };
@@ -137,7 +160,8 @@ impl ReadOnly {
         }
         let mut hasher = Hasher::new(digest.algorithm());
         let file = DiskFile::of(file, &self.path(digest));
-        tell(hash_up_to(&file, &mut hasher, u64::MAX)?);
+        file.expect_scattered_reads();
+        hash_while(&file, &mut hasher, tell, DiskFile::read_from_medium)?;
         let computed = hasher.finish();
         Ok((computed != *digest).then(|| (FindingKind::BlobCorrupt, format!("its bytes hash to {computed}"))))
     }
@@ -148,6 +172,31 @@ impl ReadOnly {
     /// When the disk fails.
     pub fn has(&self, digest: &Digest, size: u64) -> Result<bool, Error> {
         Ok(self.open(digest)?.is_some_and(|(_, length)| length == size))
+    }
+}
+
+/// Feeds a whole file to `hasher` as `read` reads it; answers how many bytes there were.
+///
+/// # Errors
+/// When the disk fails; `Interrupted` where `tell` broke it off.
+pub(crate) fn hash_while(
+    file: &DiskFile,
+    hasher: &mut Hasher,
+    tell: Tell<'_>,
+    read: impl Fn(&DiskFile, &mut [u8], u64) -> Result<usize, Error>,
+) -> Result<u64, Error> {
+    let mut buffer = vec![0; READ_SIZE];
+    let mut offset = 0;
+    loop {
+        let filled = read(file, &mut buffer, offset)?;
+        if filled == 0 {
+            return Ok(offset);
+        }
+        hasher.update(buffer.get(..filled).unwrap_or_default());
+        offset += filled as u64;
+        if tell(filled as u64).is_break() {
+            return Err(Error::new("read", file.path(), io::Error::from(io::ErrorKind::Interrupted)));
+        }
     }
 }
 

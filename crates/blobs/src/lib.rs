@@ -31,7 +31,7 @@ mod upload;
 pub use adopt::{Adopted, StageError, Staged, Staging};
 pub use blob::{BlobFile, FileStat};
 pub use commit::{CommitError, Committed};
-pub use copies::{Brought, Copies};
+pub use copies::{Brought, Copies, Tell};
 pub use disk::Disk;
 pub use error::Error;
 pub use files::{Shard, shards};

@@ -14,7 +14,7 @@ use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 use crate::before_migrating;
 use crate::error::Error;
 use crate::migrate;
-use crate::{room, wal};
+use crate::{room, switch, wal};
 
 /// How long SQLite waits for another process (a snapshot, a scan) before it answers `Busy`.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +37,8 @@ const WAL_KEEPS: i64 = 8 * 1024 * 1024;
 /// # Errors
 /// `NotOurs` (nothing was changed), `NewerSchema` (nothing was changed), and whatever the files answer.
 pub(crate) fn open_first(path: &Path) -> Result<(Connection, bool), Error> {
+    // Before anything reads it: it may lack its log.
+    switch::undo_unfinished(path)?;
     if !create(path)? {
         inspect(path).map_err(|error| before_migrating::name_way_back(error, path))?;
     }

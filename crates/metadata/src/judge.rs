@@ -32,7 +32,7 @@ pub struct KeptBlob {
 pub struct BadBlob {
     /// Its row.
     pub id: i64,
-    /// What is wrong: a kind that begins with `blob-`.
+    /// What is wrong: a kind that begins with `blob-`, or `unreachable` for one that could not be read.
     pub kind: FindingKind,
     /// In words.
     pub detail: String,
@@ -249,6 +249,37 @@ pub trait Judge: HasConnection {
             finding.digest = Some(sql::digest(row, 0)?);
             finding.size = Some(sql::unsigned(row, 1)?);
             finding.detail = Some(row.get(3)?);
+            visit(finding)?;
+        }
+        Ok(())
+    }
+
+    /// Shows a finding for every manifest whose own bytes are bad, that was thought sound and that no tag needs: somebody
+    /// may pull it by digest. After [`climb`](Judge::climb).
+    ///
+    /// # Errors
+    /// As [`begin_judging`](Judge::begin_judging), and those of `visit`.
+    fn broken_manifests_apart(&self, visit: &mut dyn FnMut(Finding) -> Result<(), Error>) -> Result<(), Error> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT r.name, x.digest, x.size, x.kind, x.detail
+             FROM temp.broken x
+             CROSS JOIN manifests m ON m.id = x.manifest_id
+             CROSS JOIN repositories r ON r.id = x.repository_id
+             WHERE x.level = 0 AND x.kind GLOB 'manifest-*' AND m.state = 'sound' AND m.deleted_at IS NULL
+               AND NOT EXISTS (
+                 SELECT 1 FROM temp.broken y
+                 CROSS JOIN tags t ON t.repository_id = y.repository_id AND t.manifest_id = y.manifest_id
+                 WHERE y.repository_id = x.repository_id AND y.digest = x.digest)
+             ORDER BY r.name, x.digest",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let kind: String = row.get(3)?;
+            let mut finding = Finding::new(FindingKind::parse(&kind).unwrap_or(FindingKind::ManifestCorrupt));
+            finding.repository = Some(row.get(0)?);
+            finding.digest = Some(sql::digest(row, 1)?);
+            finding.size = Some(sql::unsigned(row, 2)?);
+            finding.detail = Some(row.get(4)?);
             visit(finding)?;
         }
         Ok(())

@@ -132,7 +132,7 @@ pub use snapshot::{TakenSnapshot, take_snapshot};
 pub use snapshot_folder::{MAX_SNAPSHOTS, SnapshotFile, SnapshotFolder};
 pub use snapshot_read::Snapshot;
 pub use snapshot_rows::{BookSnapshot, SnapshotRow};
-pub use staging::{Restored, Staging, audit_head_of};
+pub use staging::{NotSwitched, Restored, Staging, audit_head_of};
 pub use undo_rows::{Deletes, LostTag, Tombstone, UndoPage};
 pub use writer::WRITE_QUEUE;
 

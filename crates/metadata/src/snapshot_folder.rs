@@ -215,10 +215,12 @@ impl SnapshotFolder {
         self.sweep()?;
         let path = self.path.join(format!("{name}{PARTIAL}"));
         let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = made.map_err(|error| about(&path, &error))?;
+        let file = made.map_err(|error| about(&path, &error))?;
         file.lock().map_err(|error| about(&path, &error))?;
-        io::copy(&mut source, &mut file).map_err(|error| about(&path, &error))?;
-        let unfinished = Unfinished { folder: self.path.clone(), name, taken_at_ms, file, finished: false };
+        // From here on it goes with this, whatever fails: a full disk must not keep what filled it.
+        let mut unfinished = Unfinished { folder: self.path.clone(), name, taken_at_ms, file, finished: false };
+        io::copy(&mut source, &mut unfinished.file).map_err(|error| about(&path, &error))?;
+        passed("snapshot.received")?;
         let copy = Snapshot::open(&path)?;
         copy.check()?;
         drop(copy);
@@ -268,6 +270,14 @@ impl Unfinished {
         self.folder.join(format!("{}{PARTIAL}", self.name))
     }
 
+    /// Empties it, for another try.
+    ///
+    /// # Errors
+    /// Whatever the file answers.
+    pub(crate) fn empty(&self) -> Result<(), Error> {
+        self.file.set_len(0).map_err(|error| about(&self.path(), &error))
+    }
+
     /// Makes it durable and gives it its name.
     ///
     /// # Errors
@@ -309,7 +319,7 @@ fn is_partial(name: &str) -> bool {
 }
 
 /// Whether two files hold the same.
-fn same_bytes(one: &Path, other: &Path) -> Result<bool, Error> {
+pub(crate) fn same_bytes(one: &Path, other: &Path) -> Result<bool, Error> {
     let open = |path: &Path| File::open(path).map(BufReader::new).map_err(|error| about(path, &error));
     let (mut left, mut right) = (open(one)?, open(other)?);
     loop {
@@ -327,8 +337,8 @@ fn same_bytes(one: &Path, other: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Whether `path` still leads to this very file.
-fn same_file(file: &File, path: &Path) -> Result<bool, Error> {
+/// Whether `path` leads to this very file.
+pub(crate) fn same_file(file: &File, path: &Path) -> Result<bool, Error> {
     let open = file.metadata().map_err(|error| about(path, &error))?;
     match fs::symlink_metadata(path) {
         Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
@@ -352,6 +362,18 @@ fn make_private(path: &Path) -> Result<(), Error> {
 /// Where that cannot be told.
 pub(crate) fn is_there(path: &Path) -> Result<bool, Error> {
     fs::exists(path).map_err(|error| about(path, &error))
+}
+
+/// The length of a file in bytes; 0 where there is none.
+///
+/// # Errors
+/// Where that cannot be told.
+pub(crate) fn length_of(path: &Path) -> Result<u64, Error> {
+    match fs::metadata(path) {
+        Ok(stat) => Ok(stat.len()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(0),
+        Err(error) => Err(about(path, &error)),
+    }
 }
 
 /// Removes a file; one that is not there is gone already.

@@ -8,6 +8,7 @@ use crate::connection;
 use crate::error::Error;
 use crate::judge::{HasConnection, Judge};
 use crate::migrate;
+use crate::{snapshot_folder, switch};
 
 /// Complaints of SQLite that one check tells.
 const COMPLAINTS: usize = 5;
@@ -26,6 +27,16 @@ impl Snapshot {
     /// # Errors
     /// `NotOurs` (another program's, empty, no database at all), `NewerSchema`, `Corrupt`; else whatever the file answers.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        // What was committed last is in the log then, and not in what would be read here.
+        let log = switch::beside(path, "-wal");
+        if snapshot_folder::length_of(&log)? > 0 {
+            let reason = format!(
+                "{} beside it holds what was committed last, so it is no finished snapshot; `mcrsrv restore` takes both \
+                 together",
+                log.display()
+            );
+            return Err(Error::NotOurs { path: path.display().to_string(), reason });
+        }
         // Temporary tables can be made on it, for judging closures.
         let connection = connection::open_immutable_to_copy(path)?;
         let schema = migrate::recognise(&connection, path)?;
@@ -61,9 +72,7 @@ impl Snapshot {
     /// # Errors
     /// Whatever the file answers; so for all below.
     pub fn registry_id(&self) -> Result<Option<String>, Error> {
-        let mut query = self.connection.prepare_cached("SELECT value FROM meta WHERE key = 'registry_id'")?;
-        let mut rows = query.query([])?;
-        Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+        registry_id(&self.connection)
     }
 
     /// How many blobs it refers to.
@@ -82,6 +91,13 @@ impl HasConnection for Snapshot {
     fn connection(&self) -> &Connection {
         &self.connection
     }
+}
+
+/// The registry that a database is of.
+pub(crate) fn registry_id(connection: &Connection) -> Result<Option<String>, Error> {
+    let mut query = connection.prepare_cached("SELECT value FROM meta WHERE key = 'registry_id'")?;
+    let mut rows = query.query([])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
 /// Reads every page of a database and compares every index and every key.

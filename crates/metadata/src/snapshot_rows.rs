@@ -45,6 +45,19 @@ impl Metadata {
         self.submit(job(request, done));
     }
 
+    /// When the newest sound snapshot was taken, in Unix milliseconds; none while there never was one. A name from a clock
+    /// that was ahead says no later than when it was booked.
+    ///
+    /// # Errors
+    /// Whatever the files answer.
+    pub fn last_snapshot_success(&self) -> Result<Option<i64>, Error> {
+        self.readers.read(|connection| {
+            let mut query = connection
+                .prepare_cached("SELECT max(min(taken_at, booked_at)) FROM snapshots WHERE trouble IS NULL")?;
+            Ok(query.query_row([], |row| row.get(0))?)
+        })
+    }
+
     /// The snapshots that were booked, the newest first, also those that have gone since.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ use crate::judge::{HasConnection, Judge};
 use crate::migrate;
 use crate::references::{self, Target};
 use crate::rows::{Actor, RecordedStat};
-use crate::snapshot_folder::{about, is_there, passed, remove};
-use crate::snapshot_read::Snapshot;
+use crate::snapshot_folder::{about, is_there, passed, remove, same_file};
+use crate::snapshot_read;
 use crate::sql;
 use crate::switch;
 use crate::tagging::{self, Point};
@@ -29,12 +29,17 @@ use crate::tagging::{self, Point};
 /// Ends the name of the copy, which lies beside the database.
 const SUFFIX: &str = ".restoring";
 
+/// Why a run of the snapshot does not go on.
+const RESTORED: &str = "the database was restored";
+
 /// A copy of a snapshot that may become the database. Gone with its file unless it is [switched to](Self::switch).
 #[derive(Debug)]
 pub struct Staging {
     /// None once it is closed.
     connection: Connection,
     path: Removed,
+    /// What it is a copy of.
+    from: PathBuf,
     database: PathBuf,
 }
 
@@ -45,8 +50,18 @@ struct Removed(PathBuf);
 impl Drop for Removed {
     fn drop(&mut self) {
         // What stays is cleared away by the next one.
-        let _ = remove(&self.0);
+        let _ = clear(&self.0);
     }
+}
+
+/// What a database that could not be switched to leaves.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NotSwitched {
+    /// Why.
+    pub error: Error,
+    /// Whether the restored one is in its place all the same, though it is not certain that a power loss leaves it there.
+    pub in_place: bool,
 }
 
 /// What a restored database tells of where it came from.
@@ -71,26 +86,64 @@ impl HasConnection for Staging {
 impl Judge for Staging {}
 
 impl Staging {
-    /// Copies a snapshot beside `database` and migrates the copy. The caller holds the lock on the data directory.
+    /// Copies the snapshot at `from` beside `database`, with the log that lies beside it: a database that was kept, or that
+    /// a file system's snapshot caught, has its last commits there. The caller holds the lock on the data directory.
     ///
     /// # Errors
     /// Whatever the files answer; nothing is left behind.
-    pub fn of(snapshot: &Snapshot, database: &Path) -> Result<Self, Error> {
+    pub fn of(from: &Path, database: &Path) -> Result<Self, Error> {
         let path = switch::beside(database, SUFFIX);
         clear(&path)?;
         let path = Removed(path);
-        copy(snapshot.path(), &path.0)?;
+        copy(from, &path.0)?;
+        let log = switch::beside(from, "-wal");
+        if is_there(&log)? {
+            copy(&log, &switch::beside(&path.0, "-wal"))?;
+        }
         passed("restore.copied")?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(&path.0, flags)?;
-        // Nobody needs it after a crash: it is made again. At the end it is synced as a whole.
+        let connection = Connection::open_with_flags(&path.0, flags)?;
+        Ok(Self { connection, path, from: from.to_owned(), database: database.to_owned() })
+    }
+
+    /// Proves the copy whole, page by page, and answers the schema it has. Before everything that follows.
+    ///
+    /// # Errors
+    /// `NotOurs` (another program's, empty, no database at all), `NewerSchema`, `Corrupt`; else whatever the files answer.
+    pub fn check(&self) -> Result<i64, Error> {
+        let connection = &self.connection;
+        connection.busy_timeout(connection::BUSY_TIMEOUT)?;
+        let schema = migrate::recognise(connection, &self.from)?;
+        if schema == 0 {
+            let reason = "it is empty".to_owned();
+            return Err(Error::NotOurs { path: self.from.display().to_string(), reason });
+        }
+        // Nobody needs it after a crash: it is made again. At the end it is synced as a whole. A log is folded in here.
         let _: String = connection.pragma_update_and_check(None, "journal_mode", "MEMORY", |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.busy_timeout(connection::BUSY_TIMEOUT)?;
-        migrate::migrate(&mut connection, &path.0)?;
-        Ok(Self { connection, path, database: database.to_owned() })
+        if is_there(&switch::beside(&self.path.0, "-wal"))? {
+            return Err(Error::Io(format!("{}: its log could not be folded into the copy", self.from.display())));
+        }
+        snapshot_read::check(connection)?;
+        Ok(schema)
+    }
+
+    /// Brings the copy to the schema of this program.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub fn migrate(&mut self) -> Result<(), Error> {
+        migrate::migrate(&mut self.connection, &self.path.0)
+    }
+
+    /// The registry it is of.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub fn registry_id(&self) -> Result<Option<String>, Error> {
+        snapshot_read::registry_id(&self.connection)
     }
 
     /// Begins the one transaction of everything that follows; [`settle`](Self::settle) ends it.
@@ -99,6 +152,17 @@ impl Staging {
     /// Whatever the database answers; so for all below.
     pub fn begin(&self) -> Result<(), Error> {
         if self.connection.is_autocommit() { Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?) } else { Ok(()) }
+    }
+
+    /// Forgets what was written since [`begin`](Self::begin), for another look.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        self.begin()
     }
 
     /// Notes that a blob's file hashed right just now.
@@ -127,8 +191,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Writes down what was judged: what is bad is booked as that, tags above it go (their history stays), and the
-    /// trail tells of the restore.
+    /// Writes down what was judged: what is bad is booked as that, tags above it go (their history stays), what was under
+    /// way when the snapshot was taken is given up, and the trail tells of the restore.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
@@ -137,6 +201,7 @@ impl Staging {
         self.book_blobs(restored.at_ms)?;
         self.book_manifests(restored.at_ms)?;
         self.leave_out(restored)?;
+        self.give_up_runs(restored.at_ms)?;
         let details = restored.details.clone();
         audit::append(
             &self.connection,
@@ -149,13 +214,44 @@ impl Staging {
     /// name, where there was one.
     ///
     /// # Errors
-    /// Whatever the files answer: then the old database is in force, or the new one.
-    pub fn switch(self, now_ms: i64) -> Result<Option<PathBuf>, Error> {
-        let Self { connection, path, database } = self;
-        connection.close().map_err(|(_, error)| error)?;
-        File::open(&path.0).and_then(|file| file.sync_all()).map_err(|error| about(&path.0, &error))?;
-        passed("restore.synced")?;
+    /// Whatever the files answer: then the old database is in force, or the new one, as the error says.
+    pub fn switch(self, now_ms: i64) -> Result<Option<PathBuf>, NotSwitched> {
+        let Self { connection, path, database, .. } = self;
+        let before = |error| NotSwitched { error, in_place: false };
+        connection.close().map_err(|(_, error)| before(error.into()))?;
+        let file = File::open(&path.0).map_err(|error| before(about(&path.0, &error)))?;
+        file.sync_all().map_err(|error| before(about(&path.0, &error)))?;
+        passed("restore.synced").map_err(before)?;
         switch::switch(&path.0, &database, now_ms)
+            .map_err(|error| NotSwitched { error, in_place: same_file(&file, &database).unwrap_or(false) })
+    }
+
+    /// Ends the runs that were under way when the snapshot was taken, and what was planned: they were about another
+    /// moment. A run would go on by itself at the next start, and take what the restore just brought back. Nor are files
+    /// without a row looked for unasked: those pushed after the snapshot are such files, and the database that is kept
+    /// still refers to them.
+    fn give_up_runs(&self, at_ms: i64) -> Result<(), Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT id, job, state FROM plans WHERE state IN ('planning', 'waiting', 'running') ORDER BY created_at, id",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, job, was): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (state, event) = match (was.as_str(), job.as_str()) {
+                ("running", "gc") => ("failed", "gc_failed"),
+                ("running", _) => ("failed", "retention_failed"),
+                _ => ("discarded", "plan_discarded"),
+            };
+            self.connection
+                .prepare_cached(
+                    "UPDATE plans SET state = ?2, reason = ?3, expires_at = NULL, ended_at = ?4 WHERE id = ?1",
+                )?
+                .execute(params![id, state, RESTORED, at_ms])?;
+            let details = json!({ "run_id": id, "job": job, "reason": RESTORED });
+            audit::append(&self.connection, Audit { details, ..Audit::by_system(event, at_ms) })?;
+        }
+        self.connection.execute("DELETE FROM meta WHERE key = 'reconcile_wanted'", [])?;
+        Ok(())
     }
 
     fn book_blobs(&self, at_ms: i64) -> Result<(), Error> {

@@ -1,15 +1,18 @@
 //! A whole backup: the blobs that a snapshot refers to beside it at another place, and the proof that they are there.
 //! Works beside a running server, without its lock; the server's own directories are only read.
 
+mod copy;
 mod pages;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mcr_blobs::{Adopted, Brought, Copies, Disk, ReadOnly};
-use mcr_metadata::{BadBlob, IncompleteTag, Judge, Snapshot, SnapshotFolder};
-use mcr_oci::Finding;
+use mcr_blobs::ReadOnly;
+use mcr_metadata::{BadBlob, IncompleteTag, Judge, KeptBlob, Snapshot};
+use mcr_oci::{Finding, FindingKind};
 
+pub use copy::{CopyReport, CopyRequest, copy_to};
 pub(crate) use pages::each_blob;
 
 /// Findings and tags that a report lists; all are counted.
@@ -26,12 +29,39 @@ pub struct Progress {
     pub blobs: AtomicU64,
     /// Bytes that are done: hashed, or known to be there.
     pub bytes: AtomicU64,
+    stopped: AtomicBool,
 }
 
 impl Progress {
     pub(crate) fn begin(&self, (blobs, bytes): (u64, u64)) {
         self.total_blobs.store(blobs, Ordering::Relaxed);
         self.total_bytes.store(bytes, Ordering::Relaxed);
+        self.blobs.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Asks a copy or a check to end soon, also in the middle of a blob.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`BackupError::Stopped`].
+    pub(crate) fn go_on(&self) -> Result<(), BackupError> {
+        if self.stopped.load(Ordering::Acquire) { Err(BackupError::Stopped) } else { Ok(()) }
+    }
+
+    /// Counts bytes, and says whether to go on.
+    pub(crate) fn tell(&self, bytes: u64) -> ControlFlow<()> {
+        self.add_bytes(bytes);
+        self.tell_nothing(bytes)
+    }
+
+    /// Says whether to go on, and counts nothing.
+    pub(crate) fn tell_nothing(&self, _bytes: u64) -> ControlFlow<()> {
+        if self.stopped.load(Ordering::Acquire) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     pub(crate) fn add_bytes(&self, bytes: u64) {
@@ -60,6 +90,9 @@ pub enum BackupError {
     /// Blob files.
     #[error("{0}")]
     Blobs(#[from] mcr_blobs::Error),
+    /// It was asked to end.
+    #[error("it was stopped before its end; run again, it goes on where it was")]
+    Stopped,
     /// What was asked for cannot be.
     #[error("{0}")]
     Refused(String),
@@ -80,31 +113,10 @@ pub struct Judgement {
     pub incomplete_tags: Vec<IncompleteTag>,
     /// All of them.
     pub incomplete: u64,
-    /// One finding for each of those tags, and one for each bad blob that no tag needs; at most [`MAX_REPORTED`].
+    /// One finding for each of those tags, and one for each bad blob or manifest that no tag needs; at most [`MAX_REPORTED`].
     pub findings: Vec<Finding>,
     /// All of them.
     pub findings_total: u64,
-}
-
-/// What a copy did.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CopyReport {
-    /// Blobs the snapshot refers to.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Blobs that were there already.
-    pub present: u64,
-    /// Blobs that were brought.
-    pub copied: u64,
-    /// Their bytes.
-    pub copied_bytes: u64,
-    /// Of those, blobs whose bytes the file system shares.
-    pub reflinked: u64,
-    /// Where the snapshot's own copy is.
-    pub snapshot: PathBuf,
-    /// What is not whole.
-    pub judgement: Judgement,
 }
 
 /// What a check saw.
@@ -124,64 +136,6 @@ pub struct CheckReport {
     pub judgement: Judgement,
 }
 
-/// Copies the blobs that `snapshot` refers to from `layers` into `directory`, in the form of `layers`, then the snapshot
-/// itself, of which the newest `keep` stay. What is there is left alone; a run that was cut off is gone on with.
-///
-/// # Errors
-/// [`BackupError`]; then the directory has no new snapshot, and the blobs that it has are whole.
-pub fn copy_to(
-    snapshot: &Path,
-    layers: &Path,
-    directory: &Path,
-    keep: u32,
-    progress: &Progress,
-) -> Result<CopyReport, BackupError> {
-    let opened = Snapshot::open(snapshot).map_err(BackupError::snapshot(snapshot))?;
-    let id = opened.registry_id()?.unwrap_or_default();
-    let from = ReadOnly::new(layers);
-    present(&from, layers, &id)?;
-    let copies = Copies::open(directory, Disk::real())?;
-    match copies.store().marker()? {
-        None => copies.store().write_marker(&id)?,
-        Some(found) if found == id => {}
-        Some(found) => {
-            return Err(BackupError::Refused(format!(
-                "{} holds the blobs of registry {found}, this one is {id}; copy into another directory",
-                directory.display()
-            )));
-        }
-    }
-    let mut report = CopyReport::default();
-    opened.begin_judging()?;
-    (report.blobs, report.bytes) = opened.blobs_and_bytes()?;
-    progress.begin((report.blobs, report.bytes));
-    let bring = |blob: &mcr_metadata::KeptBlob| {
-        let brought = copies.store().bring(&from, &blob.digest, blob.size, &|bytes| progress.add_bytes(bytes))?;
-        if brought == Brought::Present {
-            progress.add_bytes(blob.size);
-        }
-        progress.add_blob();
-        Ok::<_, BackupError>(brought)
-    };
-    each_blob(&opened, &bring, &mut |blob, brought| {
-        match brought {
-            Brought::Present => report.present += 1,
-            Brought::Copied { how, .. } => {
-                report.copied += 1;
-                report.copied_bytes += blob.size;
-                report.reflinked += u64::from(how == Adopted::Reflinked);
-            }
-            Brought::Unsound { kind, detail } => opened.mark_bad(&BadBlob { id: blob.id, kind, detail })?,
-        }
-        Ok(())
-    })?;
-    report.judgement = judge(&opened)?;
-    let folder = SnapshotFolder::at(directory.to_owned());
-    report.snapshot = folder.receive(snapshot)?.path;
-    folder.prune(keep)?;
-    Ok(report)
-}
-
 /// Reads every blob that a snapshot refers to below `layers`, and every manifest in it.
 ///
 /// # Errors
@@ -194,14 +148,22 @@ pub fn check(snapshot: &Path, layers: &Path, progress: &Progress) -> Result<Chec
     opened.begin_judging()?;
     let (blobs, bytes) = opened.blobs_and_bytes()?;
     progress.begin((blobs, bytes));
-    let examine = |blob: &mcr_metadata::KeptBlob| {
-        let found = from.examine(&blob.digest, blob.size, &|bytes| progress.add_bytes(bytes))?;
+    let examine = |blob: &KeptBlob| {
+        progress.go_on()?;
+        let found = from.examine(&blob.digest, blob.size, &|bytes| progress.tell(bytes));
+        progress.go_on()?;
         progress.add_blob();
-        Ok::<_, BackupError>(found)
+        Ok::<_, BackupError>(found.unwrap_or_else(|error| Some(unreadable(&error))))
     };
+    let mut bad = 0;
     each_blob(&opened, &examine, &mut |blob, found| {
+        bad += u64::from(found.is_some());
         found.map_or(Ok(()), |(kind, detail)| Ok(opened.mark_bad(&BadBlob { id: blob.id, kind, detail })?))
     })?;
+    if bad > 0 {
+        // What is unmounted while it is read has lost nothing.
+        present(&from, layers, &opened.registry_id()?.unwrap_or_default())?;
+    }
     let (manifests, _) = opened.judge_manifests()?;
     let judgement = judge(&opened)?;
     let bytes = progress.bytes.load(Ordering::Relaxed);
@@ -221,14 +183,28 @@ pub(crate) fn judge(judged: &impl Judge) -> Result<Judgement, mcr_metadata::Erro
         }
         Ok(())
     })?;
-    judged.bad_blobs_apart(&mut |finding| {
-        judgement.findings_total += 1;
-        if judgement.findings.len() < MAX_REPORTED {
-            judgement.findings.push(finding);
-        }
+    let mut apart = |finding| {
+        judgement.add(finding);
         Ok(())
-    })?;
+    };
+    judged.bad_blobs_apart(&mut apart)?;
+    judged.broken_manifests_apart(&mut apart)?;
     Ok(judgement)
+}
+
+impl Judgement {
+    /// Adds a finding that no tag is left out for.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.findings_total += 1;
+        if self.findings.len() < MAX_REPORTED {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// What is said of a blob whose disk would not let it be read: it may be whole, and is never called missing.
+pub(crate) fn unreadable(why: &dyn std::fmt::Display) -> (FindingKind, String) {
+    (FindingKind::Unreachable, format!("its bytes cannot be read: {why}"))
 }
 
 /// Refuses to take an unmounted or another registry's directory for one that has lost everything.

@@ -97,10 +97,11 @@ impl Holds {
 
     fn refresh(&self) -> Result<MutexGuard<'_, BTreeMap<String, Young>>, Error> {
         let files = self.folder.list()?;
-        let since = self.clock.now_ms().saturating_sub(i64::try_from(self.hold.as_millis()).unwrap_or(i64::MAX));
+        let now = self.clock.now_ms();
+        let since = now.saturating_sub(i64::try_from(self.hold.as_millis()).unwrap_or(i64::MAX));
         let mut young = self.lock();
         let mut before = std::mem::take(&mut *young);
-        for file in files.into_iter().filter(|file| file.taken_at_ms > since) {
+        for file in files.into_iter().filter(|file| written_at_ms(file, now) > since) {
             let known = before.remove(&file.name).filter(|known| known.file == file);
             let entry = known.unwrap_or_else(|| {
                 let keep_open = young.len() < OPEN_MAX;
@@ -115,6 +116,16 @@ impl Holds {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Young>> {
         self.young.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When a snapshot was taken, as far as that can be believed: a name from a clock that was ahead, or that had to be later
+/// than such a one, would hold until that day. Its file was written when it was taken.
+fn written_at_ms(file: &SnapshotFile, now_ms: i64) -> i64 {
+    let (_, seconds, nanoseconds) = file.identity;
+    if file.taken_at_ms <= now_ms {
+        return file.taken_at_ms;
+    }
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }
 
 fn open(file: &SnapshotFile) -> Result<Snapshot, String> {

@@ -63,7 +63,9 @@ pub use api_tokens::{
     API_TOKEN_PREFIX, ApiToken, MAX_TOKEN_LIFE_MS, MAX_TOKENS, MAX_TOKENS_OF_OWNER, NewToken, TokenRecord,
 };
 pub use audit::{AuditCheck, AuditExport, MAX_AUDIT_PAGE, SignAnchor};
-pub use backup::{BackupError, CheckReport, CopyReport, Judgement, MAX_REPORTED, Progress, check, copy_to};
+pub use backup::{
+    BackupError, CheckReport, CopyReport, CopyRequest, Judgement, MAX_REPORTED, Progress, check, copy_to,
+};
 pub use blob_body::BlobBody;
 pub use blob_read::{BlobInfo, OpenBlob, Part};
 pub use cache::CachedManifest;
@@ -95,7 +97,7 @@ pub use receive::{Body, BodyLost, Chunk};
 pub use record::LoginEvent;
 pub use registry::{Counters, Registry};
 pub use repositories::{DeletedRepository, MAX_LISTED, RepositoryDetail, TagDetailsPage, TagHistoryPage};
-pub use restore::{RestoreReport, RestoreRequest, find_snapshot, restore};
+pub use restore::{Changed, NotRestored, RestoreReport, RestoreRequest, find_snapshot, restore};
 pub use retention::RetentionOptions;
 pub use scrub::{ScrubActivity, ScrubFigures, ScrubState};
 pub use settings::{

@@ -146,7 +146,9 @@ pub fn rebuild(
     if !request.replace && database_state(&paths.database)? == DatabaseState::Usable {
         return Err(RebuildError::Usable(paths.database.clone()));
     }
-    let store = Store::open(Options { layers: paths.layers.clone(), uploads: paths.uploads.clone() }, disk)?;
+    let options = Options { layers: paths.layers.clone(), uploads: paths.uploads.clone() };
+    // Looking makes no directory, least of all below a mount point whose volume is away.
+    let store = if request.dry_run { Store::to_look_at(options, disk) } else { Store::open(options, disk)? };
     let marker = store.marker()?;
     let making = Making {
         rebuild: Mutex::new(Rebuild::beside(&paths.database)?),

@@ -153,6 +153,9 @@ impl Registry {
     pub async fn close(self) {
         self.parts.volume.stop();
         self.parts.tasks.close();
+        // First what is known now: whoever stops the process may not wait for the longest of that work.
+        self.flush_pulls(true).await;
+        self.finish_journal().await;
         self.parts.tasks.wait().await;
         self.flush_pulls(true).await;
         self.finish_journal().await;

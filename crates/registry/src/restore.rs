@@ -1,22 +1,20 @@
 //! A snapshot becomes the registry again: judged against the files first, then put in place in one step (contract section
 //! 16). Never beside a server: the caller holds the lock of the data directory.
 
+mod look;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
-use mcr_blobs::{Brought, Disk, FileStat, Options as BlobOptions, ReadOnly, Store, shards};
-use mcr_metadata::{
-    Actor, BadBlob, BlobState, Judge, KeptBlob, RecordedStat, Restored, Snapshot, SnapshotFolder, Staging,
-    audit_head_of,
-};
-use mcr_oci::{Digest, FindingKind};
+use mcr_blobs::{Disk, Options as BlobOptions, ReadOnly, Store, shards};
+use mcr_metadata::{Actor, Judge, Restored, SnapshotFolder, Staging, audit_head_of};
+use mcr_oci::Digest;
 use mcr_seams::{Clock, random_hex, rfc3339};
 use serde_json::json;
 
-use crate::backup::{self, BackupError, Judgement, Progress, each_blob};
+use crate::backup::{self, BackupError, Judgement, MAX_REPORTED, Progress};
 use crate::start::Paths;
+use look::{Changes, Look};
 
 /// What shall be restored, and how.
 #[derive(Debug, Clone)]
@@ -56,6 +54,8 @@ pub struct RestoreReport {
     pub to_hash: u64,
     /// Blobs that were hashed and are right.
     pub hashed: u64,
+    /// Blobs whose disk did not let them be looked at or read. They may be whole: their tags stay.
+    pub unreadable: u64,
     /// Blobs that were brought from the backup, or would be.
     pub brought: u64,
     /// Their bytes.
@@ -66,65 +66,165 @@ pub struct RestoreReport {
     pub bytes_without_rows: u64,
     /// What is not whole. The tags in it are left out of the list.
     pub judgement: Judgement,
+    /// Directories of blobs that could not be listed for that.
+    pub unlisted: u64,
     /// The run that left tags out; undoing it brings them back.
     pub run_id: String,
+    /// What was changed on disk.
+    pub changed: Changed,
 }
 
-/// What a look at one file showed.
-#[derive(Debug)]
-enum Seen {
-    /// As it was when it was last hashed.
-    Unchanged,
-    /// Of the right length, changed since; not hashed.
-    ToHash,
-    /// It hashed right now.
-    Hashed(FileStat),
-    /// It was brought, and hashed on the way.
-    Brought(FileStat),
-    /// It would be brought.
-    ToBring,
-    /// It is not whole. Whether there is a file.
-    Bad(FindingKind, String, bool),
+/// What a restore has changed on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Whether it got so far that it changed anything at all: directories were made, what killed uploads left was removed.
+    pub begun: bool,
+    /// Blobs that were brought from the backup.
+    pub brought: u64,
+    /// Damaged files that were set aside.
+    pub set_aside: u64,
+    /// Whether the restored database is in its place.
+    pub in_place: bool,
+}
+
+/// A restore that failed, and what it had changed by then.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}{}", .changed.so_far(), .changed.what_next())]
+pub struct NotRestored {
+    /// Why.
+    pub error: BackupError,
+    /// What had been changed.
+    pub changed: Changed,
+}
+
+impl Changed {
+    fn so_far(self) -> String {
+        let Self { begun, brought, set_aside, in_place } = self;
+        if in_place {
+            return "the restored database is in its place, but that may not survive a power loss".to_owned();
+        }
+        if !begun {
+            return "nothing was changed".to_owned();
+        }
+        let mut said = "the database is as it was".to_owned();
+        if brought > 0 {
+            said.push_str(&format!(", blobs brought from the backup: {brought}"));
+        }
+        if set_aside > 0 {
+            said.push_str(&format!(", damaged files set aside in quarantine/: {set_aside}"));
+        }
+        said
+    }
+
+    const fn what_next(self) -> &'static str {
+        if self.in_place {
+            "; see that the disk is well, run `sync`, then start the server"
+        } else if self.begun {
+            "; run the command again, it goes on"
+        } else {
+            ""
+        }
+    }
 }
 
 /// Restores a registry. Blocks, for as long as it takes to look at every blob's file.
 ///
 /// # Errors
-/// [`BackupError`]: the registry is as it was. What is left out, and where nothing was switched for it, is in the report.
-pub fn restore(request: &RestoreRequest, clock: &Clock, progress: &Progress) -> Result<RestoreReport, BackupError> {
-    let path = &request.snapshot;
-    let snapshot = Snapshot::open(path).map_err(BackupError::snapshot(path))?;
-    snapshot.check().map_err(BackupError::snapshot(path))?;
-    let id = snapshot.registry_id()?.unwrap_or_default();
-    let store = open_store(request, &snapshot, &id)?;
-    let staging = Staging::of(&snapshot, &request.paths.database)?;
-    let mut report = RestoreReport {
-        snapshot: path.clone(),
-        schema: snapshot.schema(),
-        run_id: random_hex(16).map_err(|error| BackupError::Refused(format!("no random bytes to be had: {error}")))?,
-        ..RestoreReport::default()
-    };
-    let damaged = look_at_files(request, &store, &staging, &mut report, clock, progress)?;
-    staging.judge_manifests()?;
-    report.judgement = backup::judge(&staging)?;
-    count_strangers(&store, &staging, &mut report)?;
-    if request.dry_run || (request.strict && report.judgement.incomplete > 0) {
-        return Ok(report);
+/// [`NotRestored`], with what was changed by then. What is left out, and where nothing was switched for it, is in the
+/// report.
+pub fn restore(request: &RestoreRequest, clock: &Clock, progress: &Progress) -> Result<RestoreReport, NotRestored> {
+    let changes = Changes::default();
+    let restoring = Restoring { request, clock, progress, changes: &changes };
+    let report = restoring.run().map_err(|error| NotRestored { error, changed: changes.so_far() })?;
+    Ok(RestoreReport { changed: changes.so_far(), ..report })
+}
+
+/// One restore.
+struct Restoring<'a> {
+    request: &'a RestoreRequest,
+    clock: &'a Clock,
+    progress: &'a Progress,
+    changes: &'a Changes,
+}
+
+impl Restoring<'_> {
+    fn run(&self) -> Result<RestoreReport, BackupError> {
+        let request = self.request;
+        let path = &request.snapshot;
+        let mut staging = Staging::of(path, &request.paths.database)?;
+        let schema = staging.check().map_err(BackupError::snapshot(path))?;
+        staging.migrate()?;
+        let id = staging.registry_id()?.unwrap_or_default();
+        let is_marked = whose(request, &staging, &id)?;
+        let run_id = random_hex(16);
+        let run_id = run_id.map_err(|error| BackupError::Refused(format!("no random bytes to be had: {error}")))?;
+        let blank = RestoreReport { snapshot: path.clone(), schema, run_id, ..RestoreReport::default() };
+        if request.dry_run || request.strict {
+            let store = Store::to_look_at(self.options(), Disk::real());
+            let (report, _) = self.judge(&store, &staging, blank.clone(), true)?;
+            if request.dry_run || report.judgement.incomplete > 0 {
+                return Ok(report);
+            }
+        }
+        self.changes.begin();
+        let store = Store::open(self.options(), Disk::real())?;
+        store.sweep()?;
+        if !is_marked {
+            store.write_marker(&id)?;
+        }
+        let (mut report, damaged) = self.judge(&store, &staging, blank, false)?;
+        if request.strict && report.judgement.incomplete > 0 {
+            return Ok(report);
+        }
+        let now_ms = self.clock.now_ms();
+        for digest in &damaged {
+            if store.quarantine(digest, now_ms)?.is_some() {
+                self.changes.set_aside();
+            }
+        }
+        let restored = Restored {
+            actor: request.actor.clone(),
+            at_ms: now_ms,
+            run_id: report.run_id.clone(),
+            details: details(request, &report),
+        };
+        staging.settle(&restored)?;
+        report.kept = staging.switch(now_ms).map_err(|not_switched| {
+            self.changes.switched(not_switched.in_place);
+            not_switched.error
+        })?;
+        self.changes.switched(true);
+        report.switched = true;
+        Ok(report)
     }
-    let now_ms = clock.now_ms();
-    for digest in &damaged {
-        store.quarantine(digest, now_ms)?;
+
+    fn options(&self) -> BlobOptions {
+        let paths = &self.request.paths;
+        BlobOptions { layers: paths.layers.clone(), uploads: paths.uploads.clone() }
     }
-    let restored = Restored {
-        actor: request.actor.clone(),
-        at_ms: now_ms,
-        run_id: report.run_id.clone(),
-        details: details(request, &report),
-    };
-    staging.settle(&restored)?;
-    report.kept = staging.switch(now_ms)?;
-    report.switched = true;
-    Ok(report)
+
+    /// Looks at every file and judges every tag; answers which damaged files are there.
+    fn judge(
+        &self,
+        store: &Store,
+        staging: &Staging,
+        mut report: RestoreReport,
+        only_look: bool,
+    ) -> Result<(RestoreReport, Vec<Digest>), BackupError> {
+        staging.begin_anew()?;
+        staging.begin_judging()?;
+        let look = Look::new(self, store, only_look);
+        let damaged = look.at_all(staging, &mut report)?;
+        staging.judge_manifests()?;
+        let unreadable = std::mem::take(&mut report.judgement);
+        report.judgement = backup::judge(staging)?;
+        for finding in unreadable.findings {
+            report.judgement.add(finding);
+        }
+        report.judgement.findings_total += report.unreadable.saturating_sub(MAX_REPORTED as u64);
+        count_strangers(store, staging, &mut report)?;
+        Ok((report, damaged))
+    }
 }
 
 /// What the audit trail tells: where it goes on from, and what it no longer has.
@@ -143,8 +243,8 @@ fn details(request: &RestoreRequest, report: &RestoreReport) -> serde_json::Valu
     })
 }
 
-/// Opens the blobs, once it is certain that they are those of the snapshot.
-fn open_store(request: &RestoreRequest, snapshot: &Snapshot, id: &str) -> Result<Store, BackupError> {
+/// Makes certain that the blobs are those of the snapshot; answers whether a marker says so.
+fn whose(request: &RestoreRequest, staging: &Staging, id: &str) -> Result<bool, BackupError> {
     let layers = &request.paths.layers;
     let refused = |reason: String| Err(BackupError::Refused(reason));
     if let Some(backup) = &request.blobs
@@ -156,164 +256,43 @@ fn open_store(request: &RestoreRequest, snapshot: &Snapshot, id: &str) -> Result
             backup.display()
         ));
     }
-    let marker = ReadOnly::new(layers).marker()?;
-    match &marker {
-        Some(found) if found != id => {
+    match ReadOnly::new(layers).marker()? {
+        Some(found) if found == id => return Ok(true),
+        Some(found) => {
             return refused(format!(
-                "{} belongs to registry {found}, the snapshot to {id}: nothing was changed; give the snapshot, or the \
-                 configuration, that belongs to it",
+                "{} belongs to registry {found}, the snapshot to {id}; give the snapshot, or the configuration, that \
+                 belongs to it",
                 layers.display()
             ));
         }
-        None if snapshot.blob_count()? > 0 && request.blobs.is_none() => {
-            return refused(format!(
-                "{} has no marker (mcr-registry-id), so its volume is probably not mounted: mount it; if the blobs are \
-                 lost, bring them from a backup with --blobs DIR",
-                layers.display()
-            ));
-        }
-        _ => {}
+        None => {}
+    }
+    if staging.blobs_and_bytes()?.0 > 0 && request.blobs.is_none() {
+        return refused(format!(
+            "{} has no marker (mcr-registry-id), so its volume is probably not mounted: mount it; if the blobs are \
+             lost, bring them from a backup with --blobs DIR",
+            layers.display()
+        ));
     }
     let options = BlobOptions { layers: layers.clone(), uploads: request.paths.uploads.clone() };
-    let store = Store::open(options, Disk::real())?;
-    store.sweep()?;
-    if marker.is_none() {
-        if store.holds_blobs()? {
-            return refused(format!(
-                "{} holds blobs but no marker (mcr-registry-id) that says whose they are; give an empty directory",
-                layers.display()
-            ));
-        }
-        if !request.dry_run {
-            store.write_marker(id)?;
-        }
+    if Store::to_look_at(options, Disk::real()).holds_blobs()? {
+        return refused(format!(
+            "{} holds blobs but no marker (mcr-registry-id) that says whose they are; give an empty directory",
+            layers.display()
+        ));
     }
-    Ok(store)
-}
-
-/// Looks at the file of every blob, brings what is missing, and marks what is bad; answers which bad files are there.
-fn look_at_files(
-    request: &RestoreRequest,
-    store: &Store,
-    staging: &Staging,
-    report: &mut RestoreReport,
-    clock: &Clock,
-    progress: &Progress,
-) -> Result<Vec<Digest>, BackupError> {
-    staging.begin_judging()?;
-    let (blobs, bytes) = staging.blobs_and_bytes()?;
-    report.blobs = blobs;
-    progress.begin((blobs, bytes));
-    let backup = request.blobs.as_deref().map(ReadOnly::new);
-    let layers = ReadOnly::new(&request.paths.layers);
-    let look = Look { request, store, layers: &layers, backup: backup.as_ref(), clock };
-    let damaged = Mutex::new(Vec::new());
-    let work = |blob: &KeptBlob| {
-        let seen = look.at(blob)?;
-        progress.add_bytes(blob.size);
-        progress.add_blob();
-        Ok(seen)
-    };
-    staging.begin()?;
-    each_blob(staging, &work, &mut |blob, seen| {
-        let at_ms = clock.now_ms();
-        match seen {
-            Seen::Unchanged => report.unchanged += 1,
-            Seen::ToHash => {
-                report.to_hash += 1;
-                staging.request_scrub(blob.id, at_ms)?;
-            }
-            Seen::Hashed(stat) => {
-                report.hashed += 1;
-                staging.record_file(blob.id, &blob.digest, recorded(stat), at_ms)?;
-            }
-            Seen::Brought(stat) => {
-                report.brought += 1;
-                report.brought_bytes += blob.size;
-                staging.record_file(blob.id, &blob.digest, recorded(stat), at_ms)?;
-            }
-            Seen::ToBring => {
-                report.brought += 1;
-                report.brought_bytes += blob.size;
-            }
-            Seen::Bad(kind, detail, there) => {
-                if there {
-                    damaged.lock().unwrap_or_else(PoisonError::into_inner).push(blob.digest.clone());
-                }
-                staging.mark_bad(&BadBlob { id: blob.id, kind, detail })?;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(damaged.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Where files are looked at.
-struct Look<'a> {
-    request: &'a RestoreRequest,
-    store: &'a Store,
-    layers: &'a ReadOnly,
-    backup: Option<&'a ReadOnly>,
-    clock: &'a Clock,
-}
-
-impl Look<'_> {
-    fn at(&self, blob: &KeptBlob) -> Result<Seen, BackupError> {
-        let stat = self.store.stat(&blob.digest)?;
-        if let Some(stat) = stat.filter(|stat| stat.size == blob.size)
-            && blob.state == BlobState::Sound
-            && !self.request.deep
-        {
-            return Ok(if recorded(stat) == blob.stat { Seen::Unchanged } else { Seen::ToHash });
-        }
-        let Some((kind, detail)) = self.layers.examine(&blob.digest, blob.size, &|_| {})? else {
-            return Ok(match self.store.stat(&blob.digest)? {
-                Some(stat) => Seen::Hashed(stat),
-                None => Seen::Bad(FindingKind::BlobMissing, "its file went while it was read".to_owned(), false),
-            });
-        };
-        let there = stat.is_some();
-        let Some(backup) = self.backup else { return Ok(Seen::Bad(kind, detail, there)) };
-        self.bring(blob, backup, there).map(|seen| seen.unwrap_or(Seen::Bad(kind, detail, there)))
-    }
-
-    /// Brings a blob from the backup, and sets aside what stands in its place; none where the backup has it not.
-    fn bring(&self, blob: &KeptBlob, backup: &ReadOnly, there: bool) -> Result<Option<Seen>, BackupError> {
-        if !backup.has(&blob.digest, blob.size)? {
-            return Ok(None);
-        }
-        if self.request.dry_run || self.request.strict {
-            let whole = backup.examine(&blob.digest, blob.size, &|_| {})?.is_none();
-            if !whole {
-                return Ok(None);
-            }
-            if self.request.dry_run {
-                return Ok(Some(Seen::ToBring));
-            }
-        }
-        if there {
-            self.store.quarantine(&blob.digest, self.clock.now_ms())?;
-        }
-        Ok(match self.store.bring(backup, &blob.digest, blob.size, &|_| {})? {
-            Brought::Copied { committed, .. } => Some(Seen::Brought(committed.stat)),
-            // Nobody else writes here: the lock is held.
-            Brought::Present | Brought::Unsound { .. } => None,
-        })
-    }
-}
-
-fn recorded(stat: FileStat) -> RecordedStat {
-    RecordedStat { inode: stat.inode, size: stat.size, mtime_ns: stat.mtime_ns, ctime_ns: stat.ctime_ns }
+    Ok(false)
 }
 
 /// Counts the files that no row is of.
 fn count_strangers(store: &Store, staging: &Staging, report: &mut RestoreReport) -> Result<(), BackupError> {
     for shard in shards() {
         let mut failed = None;
-        store.visit_files(shard, |digest, stat| match staging.has_blob(&digest) {
+        let listed = store.visit_files(shard, |digest, stat| match staging.has_blob(&digest) {
             Ok(true) => ControlFlow::Continue(()),
             Ok(false) => {
                 report.files_without_rows += 1;
+                // One that cannot be looked at is a file all the same.
                 report.bytes_without_rows += stat.size;
                 ControlFlow::Continue(())
             }
@@ -321,7 +300,9 @@ fn count_strangers(store: &Store, staging: &Staging, report: &mut RestoreReport)
                 failed = Some(error);
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        // It is told and no more: a disk that does not list one directory must not keep a registry from being restored.
+        report.unlisted += u64::from(listed.is_err());
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -362,3 +343,6 @@ pub fn find_snapshot(database: &Path, asked: Option<&Path>) -> Result<PathBuf, B
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     )))
 }
+
+#[cfg(test)]
+mod tests;

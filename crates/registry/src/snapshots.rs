@@ -11,7 +11,7 @@ use mcr_metadata::{
     Actor, BookSnapshot, Error as MetadataError, Snapshot, SnapshotFile, SnapshotRow, TakenSnapshot, take_snapshot,
 };
 
-use crate::backup::{self, CopyReport, Progress};
+use crate::backup::{self, BackupError, CopyReport, CopyRequest, Progress};
 use crate::error::Error;
 use crate::record::SYSTEM;
 use crate::registry::{Registry, actor};
@@ -53,9 +53,8 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Of the registry with this database and these blobs, where the last sound snapshot is as the rows say.
-    pub(crate) fn new(database: PathBuf, layers: PathBuf, rows: &[SnapshotRow]) -> Self {
-        let last = rows.iter().filter(|row| row.trouble.is_none()).map(|row| row.taken_at_ms).max();
+    /// Of the registry with this database and these blobs, whose last sound snapshot was taken at `last`.
+    pub(crate) fn new(database: PathBuf, layers: PathBuf, last: Option<i64>) -> Self {
         Self {
             database,
             layers,
@@ -87,13 +86,18 @@ impl Registry {
         self.finish(async move {
             let (record, path) = registry.take_now(Actor { name: SYSTEM.to_owned(), address: None }).await?;
             let Some(directory) = registry.parts.settings.backup.blobs.clone() else { return Ok((record, None)) };
-            let (layers, keep) = (registry.parts.snapshots.layers.clone(), registry.parts.settings.backup.keep);
-            let copied = registry
-                .parts
-                .walking
-                .run(move || backup::copy_to(&path, &layers, &directory, keep, &Progress::default()))
-                .await?;
+            let request = CopyRequest {
+                snapshot: path,
+                layers: registry.parts.snapshots.layers.clone(),
+                directory,
+                keep: registry.parts.settings.backup.keep,
+                deep: false,
+            };
+            let copied = registry.copy_until_stopped(request).await?;
             let report = copied.map_err(|error| {
+                if matches!(error, BackupError::Stopped) {
+                    return Error::stopping();
+                }
                 tracing::error!(%error, "the blobs of a snapshot could not be copied");
                 Error::unavailable(format!(
                     "snapshot {} was taken, but its blobs were not copied: {error}",
@@ -111,6 +115,22 @@ impl Registry {
             Ok((record, Some(report)))
         })
         .await
+    }
+
+    /// Copies blobs; ends in the middle of one when the registry closes, which waits for it.
+    async fn copy_until_stopped(&self, request: CopyRequest) -> Result<Result<CopyReport, BackupError>, Error> {
+        let progress = Arc::new(Progress::default());
+        let told = Arc::clone(&progress);
+        let copying = self.parts.walking.run(move || backup::copy_to(&request, &told));
+        tokio::pin!(copying);
+        tokio::select! {
+            biased;
+            () = self.parts.volume.stopped() => {
+                progress.stop();
+                copying.await
+            }
+            copied = &mut copying => copied,
+        }
     }
 
     /// The snapshots in the folder, the newest first.
@@ -175,14 +195,17 @@ impl Registry {
     ) -> Result<SnapshotRecord, Error> {
         let SnapshotFile { name, path, taken_at_ms, bytes, .. } = file.clone();
         let row = SnapshotRow { name: name.clone(), taken_at_ms, bytes, blobs, trouble: trouble.clone() };
-        let request = BookSnapshot { row, actor, at_ms: self.parts.clock.now_ms() };
-        self.parts.writes.durable(|m, done| m.book_snapshot(request, done), |_| {}).await?;
+        let now_ms = self.parts.clock.now_ms();
+        let request = BookSnapshot { row, actor, at_ms: now_ms };
+        let new = self.parts.writes.durable(|m, done| m.book_snapshot(request, done), |_| {}).await?;
         let snapshots = &self.parts.snapshots;
         let mut seen = snapshots.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(name.clone(), file.clone());
         drop(seen);
-        if trouble.is_none() {
-            snapshots.last_success.fetch_max(taken_at_ms, Ordering::AcqRel);
+        // A name from a clock that was ahead must not say that all is well until that day; one that was booked before says
+        // nothing new.
+        if trouble.is_none() && new {
+            snapshots.last_success.fetch_max(taken_at_ms.min(now_ms), Ordering::AcqRel);
         }
         Ok(SnapshotRecord { name, path, taken_at_ms, bytes, blobs, trouble })
     }

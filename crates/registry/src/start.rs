@@ -69,7 +69,7 @@ pub enum StartError {
     /// Two directories of different registries.
     #[error(
         "{layers} belongs to registry {found}, the database {database} to {expected}; put the right directories together, \
-         or bring the database back with `mcrsrv restore`"
+         or bring the database back with `mcrsrv restore` or, without a snapshot, `mcrsrv restore --from-blobs`"
     )]
     ForeignLayers {
         /// The blob directory.
@@ -139,7 +139,11 @@ impl Registry {
                 ended: Ended::new(metadata.revoked_sessions(clock.now_ms())?),
                 gap: Arc::default(),
                 pulls: Pulls::new(),
-                snapshots: Snapshots::new(paths.database.clone(), paths.layers.clone(), &metadata.snapshots()?),
+                snapshots: Snapshots::new(
+                    paths.database.clone(),
+                    paths.layers.clone(),
+                    metadata.last_snapshot_success()?,
+                ),
                 holds,
                 signer: Signer::default(),
                 journal: Journal::new(),

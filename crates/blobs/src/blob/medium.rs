@@ -2,6 +2,7 @@
 //! Reads that answer somebody want the cache, and stay where they are.
 
 use super::{BlobFile, FileStat};
+use crate::disk::DiskFile;
 use crate::{Disk, Error};
 
 impl BlobFile {
@@ -26,19 +27,26 @@ impl BlobFile {
     /// # Errors
     /// When the disk fails.
     pub fn read_from_medium(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
-        Disk::point("blob.read", self.file.path())?;
-        let held = self.file.read_at_if_cached(&mut [0], offset).is_ok_and(|read| read.is_some());
-        self.file.forget_cached(offset, buffer.len() as u64);
+        self.file.read_from_medium(buffer, offset)
+    }
+}
+
+impl DiskFile {
+    /// See [`BlobFile::read_from_medium`].
+    pub(crate) fn read_from_medium(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+        Disk::point("blob.read", self.path())?;
+        let held = self.read_at_if_cached(&mut [0], offset).is_ok_and(|read| read.is_some());
+        self.forget_cached(offset, buffer.len() as u64);
         let mut filled = 0;
         while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
-            let read = self.file.read_at(space, offset.saturating_add(filled as u64))?;
+            let read = self.read_at(space, offset.saturating_add(filled as u64))?;
             if read == 0 {
                 break;
             }
             filled += read;
         }
         if !held {
-            self.file.forget_cached(offset, filled as u64);
+            self.forget_cached(offset, filled as u64);
         }
         Ok(filled)
     }

@@ -92,3 +92,25 @@ fn nothing_bad_breaks_nothing() {
     assert_eq!(snapshot.judge_manifests().unwrap(), (1, 0));
     assert_eq!(broken(&snapshot), []);
 }
+
+#[test]
+fn a_manifest_that_no_tag_names_is_told_of_when_its_bytes_are_bad() {
+    let bed = Bed::new();
+    let pinned = bed.push_image("a/b", &["c", "l"], &[], 1);
+    let tagged = bed.push_image("a/b", &["c", "m"], &["v1"], 1);
+    let known = bed.push_image("a/b", &["c", "n"], &[], 1);
+    bed.sql().execute("UPDATE manifest_contents SET bytes = x'7b7d'", []).unwrap();
+    bed.sql().execute("UPDATE manifests SET state = 'corrupt' WHERE digest = ?1", [known.digest.as_str()]).unwrap();
+    let snapshot = snapshot(&bed);
+    assert_eq!(snapshot.judge_manifests().unwrap(), (3, 3));
+    let found = broken(&snapshot);
+    assert_eq!(found.iter().filter_map(|tag| tag.finding.digest.clone()).collect::<Vec<_>>(), [tagged.digest]);
+    let mut apart = Vec::new();
+    snapshot
+        .broken_manifests_apart(&mut |finding| {
+            apart.push((finding.kind, finding.repository, finding.digest));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(apart, [(FindingKind::ManifestCorrupt, Some("a/b".to_owned()), Some(pinned.digest))]);
+}

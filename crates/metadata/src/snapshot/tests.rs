@@ -96,6 +96,50 @@ fn a_snapshot_is_taken_while_others_write() {
 }
 
 #[test]
+fn a_database_that_is_opened_while_it_is_copied_is_copied_again() {
+    let bed = filled(1);
+    let path = bed.path();
+    let directory = bed.directory;
+    bed.metadata.close();
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", path.display()));
+    }
+    let unfinished = SnapshotFolder::beside(&path).begin(NOW).unwrap();
+    let (mut directory, mut started) = (Some(directory), None);
+    // A server is started while the file is read, and a push is done before the copy is.
+    let mut start = || {
+        if let Some(directory) = directory.take() {
+            let bed = Bed { metadata: Metadata::open(&path, Options::default()).unwrap(), directory };
+            bed.push_blob("a/b", "pushed meanwhile", 3);
+            started = Some(bed);
+        }
+    };
+    copy_out(&path, &unfinished, &mut start).unwrap();
+    let copy = Snapshot::open(&unfinished.path()).unwrap();
+    copy.check().unwrap();
+    assert!(copy.has_blob(&Digest::sha256(b"pushed meanwhile")).unwrap(), "the copy is of one moment, the later one");
+    assert!(started.is_some());
+}
+
+#[test]
+fn a_database_that_never_stands_still_is_told_of() {
+    let bed = filled(1);
+    let path = bed.path();
+    let _directory = bed.directory;
+    bed.metadata.close();
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", path.display()));
+    }
+    let unfinished = SnapshotFolder::beside(&path).begin(NOW).unwrap();
+    let mut touch = || {
+        let content = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, content).unwrap();
+    };
+    assert!(matches!(copy_out(&path, &unfinished, &mut touch), Err(Error::Busy(_))));
+}
+
+#[test]
 fn what_is_no_database_of_ours_is_refused_and_leaves_nothing() {
     let bed = filled(1);
     let missing = bed.directory.path().join("missing.db");

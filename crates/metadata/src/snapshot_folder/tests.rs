@@ -105,3 +105,13 @@ fn one_just_taken_is_never_the_oldest() {
     folder.begin(NOW - 3_600_000).unwrap().finish().unwrap();
     assert!(names(&folder)[0] > last);
 }
+
+#[test]
+fn a_copy_that_fails_in_the_middle_leaves_nothing() {
+    let (directory, folder) = folder();
+    // It opens, and reading it fails.
+    let unreadable = directory.path().join("mcr-20261121-132456.db");
+    fs::create_dir(&unreadable).unwrap();
+    assert!(folder.receive(&unreadable).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}

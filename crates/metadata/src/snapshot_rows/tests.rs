@@ -24,3 +24,15 @@ fn a_snapshot_is_booked_and_told_once() {
     let query = AuditQuery { event: Some("snapshot_taken".to_owned()), limit: 100, ..AuditQuery::default() };
     assert_eq!(bed.metadata.audit(&query).unwrap().events.len(), 3);
 }
+
+#[test]
+fn a_name_from_the_future_says_no_later_than_when_it_was_booked() {
+    let bed = Bed::new();
+    assert_eq!(bed.metadata.last_snapshot_success().unwrap(), None);
+    assert!(book(&bed, "broken", 50, Some("cut")));
+    assert_eq!(bed.metadata.last_snapshot_success().unwrap(), None);
+    assert!(book(&bed, "one", 10, None));
+    assert_eq!(bed.metadata.last_snapshot_success().unwrap(), Some(10));
+    assert!(book(&bed, "ahead", 5_000, None));
+    assert_eq!(bed.metadata.last_snapshot_success().unwrap(), Some(99));
+}

@@ -11,8 +11,32 @@ use crate::testing::{Bed, NOW};
 
 const HOUR: i64 = 3_600_000;
 
+/// A snapshot taken at a moment, and its file written then.
 fn snapshot(bed: &Bed, at_ms: i64) -> SnapshotFile {
-    take_snapshot(&bed.database(), bed.registry.parts.holds.folder(), at_ms).unwrap().file
+    let file = take_snapshot(&bed.database(), bed.registry.parts.holds.folder(), at_ms).unwrap().file;
+    written_at(&file, at_ms);
+    file
+}
+
+fn written_at(file: &SnapshotFile, at_ms: i64) {
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(at_ms.unsigned_abs());
+    File::options().write(true).open(&file.path).unwrap().set_modified(at).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_from_the_future_does_not_hold_until_then() {
+    let bed = Bed::new();
+    let holds = &bed.registry.parts.holds;
+    let blob = bed.push_blob("a/b", "one").await;
+    // Taken by a clock that was ten years ahead, which was set right since.
+    let file = snapshot(&bed, NOW + 10 * 365 * 24 * HOUR);
+    written_at(&file, NOW - HOUR);
+    assert!(holds.keeps(&blob).unwrap(), "it is an hour old");
+    bed.clock.advance(46 * HOUR);
+    assert_eq!(holds.look().unwrap(), HeldBy::Snapshots(1));
+    bed.clock.advance(2 * HOUR);
+    assert_eq!(holds.look().unwrap(), HeldBy::Nothing);
+    assert!(!holds.keeps(&blob).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
