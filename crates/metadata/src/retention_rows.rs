@@ -62,6 +62,8 @@ pub struct ManifestFacts {
     pub id: i64,
     /// The row of its subject, where that is live here.
     pub subject: Option<i64>,
+    /// Whether its subject is here and deleted: what follows it goes when it is removed, as for the collector.
+    pub of_tombstone: bool,
     /// Since when nothing live names it, and nobody was promised it, in Unix milliseconds; none while something does.
     pub unreferenced_since_ms: Option<i64>,
 }
@@ -279,17 +281,18 @@ fn kept(connection: &Connection, blob: i64, doomed: &IdSet) -> Result<bool, Erro
 
 fn manifests(connection: &Connection, repository: i64, facts: &mut RepositoryFacts) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT m.id, s.id, m.unreferenced_since
+        "SELECT m.id, s.id, m.unreferenced_since, s.deleted_at IS NOT NULL
          FROM manifests m
-         LEFT JOIN manifests s ON s.repository_id = m.repository_id AND s.digest = m.subject
-                                  AND s.deleted_at IS NULL AND s.id <> m.id
+         LEFT JOIN manifests s ON s.repository_id = m.repository_id AND s.digest = m.subject AND s.id <> m.id
          WHERE m.repository_id = ?1 AND m.deleted_at IS NULL",
     )?;
     let mut rows = statement.query([repository])?;
     while let Some(row) = rows.next()? {
+        let (subject, of_tombstone): (Option<i64>, bool) = (row.get(1)?, row.get(3)?);
         facts.manifests.push(ManifestFacts {
             id: row.get(0)?,
-            subject: row.get(1)?,
+            subject: subject.filter(|_| !of_tombstone),
+            of_tombstone,
             unreferenced_since_ms: row.get(2)?,
         });
     }

@@ -146,10 +146,10 @@ impl Ground {
         self.steps(&facts, gone, doomed)
     }
 
-    /// Manifests that no tag, index or subject holds and whose time is past, with since when.
+    /// Manifests that no tag, no index and no subject, deleted or not, holds and whose time is past, with since when.
     fn untagged(&self, facts: &RepositoryFacts, graph: &Graph<'_>) -> Vec<(i64, i64)> {
         let Some(before) = self.untagged_before_ms() else { return Vec::new() };
-        let manifests = facts.manifests.iter().filter(|manifest| !graph.is_held(manifest.id));
+        let manifests = facts.manifests.iter().filter(|manifest| !manifest.of_tombstone && !graph.is_held(manifest.id));
         manifests
             .filter_map(|manifest| manifest.unreferenced_since_ms.map(|since| (manifest.id, since)))
             .filter(|(_, since)| *since <= before)

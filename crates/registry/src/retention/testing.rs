@@ -120,8 +120,7 @@ impl Bed {
         let under_way = [PlanState::Planning, PlanState::Running];
         for _ in 0..60_000 {
             let plan = self.registry.plan(&self.global(), id).await.unwrap();
-            let job = mcr_metadata::PlanJob::Retention;
-            if !under_way.contains(&plan.state) && !self.registry.parts.runs.is_running(job) {
+            if !under_way.contains(&plan.state) && !self.registry.parts.runs.is_running(plan.job) {
                 return plan;
             }
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;

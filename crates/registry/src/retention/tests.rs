@@ -387,3 +387,28 @@ async fn a_plan_that_waits_gives_way_to_a_newer_one_of_the_same_rules_and_places
     }
     assert_eq!(states, [PlanState::Discarded, PlanState::Waiting, PlanState::Waiting]);
 }
+
+#[tokio::test]
+async fn what_is_about_something_deleted_stays_until_that_is_removed_for_retention_as_for_the_collector() {
+    let rule =
+        RetentionRule { keep_last: None, delete_untagged_after: Some(Duration::from_secs(3600)), ..keep_last(0) };
+    let bed = Bed::with(settings(vec![rule]));
+    bed.put_image("app", "taken, so that the rule is confirmed", None, &[]).await;
+    bed.clock.advance(DAY);
+    assert_eq!(bed.run_retention_now().await.totals.steps, 1);
+    let image = bed.put_image("app", "image", None, &["v1"]).await;
+    let signature = bed.put_image("app", "signature", Some(&image), &[]).await;
+    let permit = bed.permit(&admin(), "app");
+    bed.registry.delete_manifest(&permit, Reference::Digest(image.digest.clone())).await.unwrap();
+    let collected = async || {
+        let id = bed.registry.start_gc(&bed.global(), crate::GcOptions::default()).await.unwrap();
+        bed.plan_ended(&id).await;
+        bed.state_of("app").manifests.contains(&signature.digest)
+    };
+    bed.clock.advance(6 * DAY);
+    assert_eq!(bed.run_retention_now().await.totals.steps, 0, "an undo of the delete brings back a signed image");
+    assert!(collected().await, "both by one predicate");
+    // With its subject it goes, though no rule were there.
+    bed.clock.advance(DAY);
+    assert!(!collected().await);
+}
