@@ -18,6 +18,36 @@ fn every_table_is_strict() {
 }
 
 #[test]
+fn every_table_is_described_and_no_other() {
+    let page = include_str!("../../../../docs/on-disk-format.md");
+    let (_, page) = page.split_once("\n## The database\n").unwrap();
+    let (page, _) = page.split_once("\n### The audit chain\n").unwrap();
+    let mut described: Vec<&str> =
+        page.lines().filter_map(|line| Some(line.strip_prefix("**`")?.split_once("`**")?.0)).collect();
+    described.sort_unstable();
+    let bed = Bed::new();
+    let connection = bed.sql();
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+        .unwrap();
+    let names: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(described, names);
+    let mut left_out = Vec::new();
+    for name in names {
+        let columns = format!("SELECT name FROM pragma_table_info('{name}')");
+        let mut statement = connection.prepare(&columns).unwrap();
+        let (_, about) = page.split_once(&format!("\n**`{name}`**")).unwrap();
+        let about = about.split("\n**`").next().unwrap();
+        for column in statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap) {
+            if !about.contains(&format!("`{column}`")) {
+                left_out.push(format!("{name}.{column}"));
+            }
+        }
+    }
+    assert_eq!(left_out, Vec::<String>::new());
+}
+
+#[test]
 fn every_key_that_leads_to_content_restricts() {
     let bed = Bed::new();
     let connection = bed.sql();
