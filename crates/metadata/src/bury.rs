@@ -149,6 +149,10 @@ impl Write for BuryTag {
                 let Some(start) = run.dropped(tx, self.tag.as_str(), &self.expected)? else {
                     return Ok(BuryOutcome::Skipped(Skip::Gone));
                 };
+                // What is live stayed then, or was pushed again since: there is nothing to go on with.
+                if !run.node(tx, start)?.is_some_and(|node| node.of_run) {
+                    return Ok(BuryOutcome::Buried(buried));
+                }
                 start
             }
             Some((_, to)) if to != self.expected => return Ok(BuryOutcome::Skipped(Skip::Moved { to })),
@@ -202,7 +206,7 @@ impl Write for BuryManifest {
         };
         let node = run.node(tx, id)?;
         match node {
-            Some(node) if node.live => {
+            Some(node) if node.deleted_at.is_none() => {
                 if run.is_held(tx, id, &node)? {
                     return Ok(BuryOutcome::Skipped(Skip::Held));
                 }
@@ -223,6 +227,13 @@ impl Write for BuryManifest {
     }
 }
 
+/// Manifests to look at, and when this run let go of each, in Unix milliseconds. One that was pushed or promised after
+/// that is somebody else's.
+type Queue = VecDeque<(i64, i64)>;
+
+/// Let go of in this very write: nobody can have asked for it since.
+const NOW: i64 = i64::MAX;
+
 /// Who buries where, for which run.
 struct Run<'a> {
     repository: i64,
@@ -237,9 +248,11 @@ struct Run<'a> {
 struct Node {
     digest: Digest,
     subject: Option<Digest>,
-    live: bool,
+    /// Of a tombstone.
+    deleted_at: Option<i64>,
     /// A tombstone that this very run made.
     of_run: bool,
+    unreferenced_since: Option<i64>,
 }
 
 impl Run<'_> {
@@ -272,15 +285,18 @@ impl Run<'_> {
 
     fn node(&self, tx: &Connection, id: i64) -> Result<Option<Node>, Error> {
         let found = tx
-            .prepare_cached("SELECT digest, subject, deleted_at IS NULL, run_id IS ?2 FROM manifests WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT digest, subject, deleted_at, deleted_at IS NOT NULL AND run_id IS ?2, unreferenced_since
+                 FROM manifests WHERE id = ?1",
+            )?
             .query_row((id, self.id), |row| {
-                Ok((sql::digest(row, 0), sql::optional_digest(row, 1), row.get(2)?, row.get(3)?))
+                Ok((sql::digest(row, 0), sql::optional_digest(row, 1), row.get(2)?, row.get(3)?, row.get(4)?))
             })
             .optional()?;
-        let Some((digest, subject, live, of_run)) = found else {
+        let Some((digest, subject, deleted_at, of_run, unreferenced_since)) = found else {
             return Ok(None);
         };
-        Ok(Some(Node { digest: digest?, subject: subject?, live, of_run }))
+        Ok(Some(Node { digest: digest?, subject: subject?, deleted_at, of_run, unreferenced_since }))
     }
 
     /// Whether a tag, a live index or a live subject keeps a live manifest.
@@ -298,27 +314,31 @@ impl Run<'_> {
     }
 
     /// Buries `start` and what goes with it. What this run buried before is walked through again, so that a walk that
-    /// stopped at its bound, or was killed, goes on.
+    /// stopped at its bound, or was killed, goes on; but what was pushed or promised since then stays.
     fn bury_from(&self, tx: &Connection, start: i64, buried: &mut Buried) -> Result<(), Error> {
-        let mut queue = VecDeque::from([start]);
+        let mut queue = Queue::from([(start, NOW)]);
         let mut passed = HashSet::new();
-        while let Some(id) = queue.pop_front() {
+        while let Some((id, let_go)) = queue.pop_front() {
             let Some(node) = self.node(tx, id)? else { continue };
-            if node.live {
-                if self.is_held(tx, id, &node)? {
-                    continue;
+            let let_go = match node.deleted_at {
+                None => {
+                    let asked_for = node.unreferenced_since.is_some_and(|since| since > let_go);
+                    if asked_for || self.is_held(tx, id, &node)? {
+                        continue;
+                    }
+                    if buried.manifests.len() >= MAX_BURIED {
+                        buried.more = true;
+                        return Ok(());
+                    }
+                    self.bury(tx, id, &node)?;
+                    buried.manifests.push(node.digest.clone());
+                    NOW
                 }
-                if buried.manifests.len() >= MAX_BURIED {
-                    buried.more = true;
-                    return Ok(());
-                }
-                self.bury(tx, id, &node)?;
-                buried.manifests.push(node.digest.clone());
-            } else if !node.of_run {
-                continue;
-            }
+                Some(earlier) if node.of_run => earlier,
+                Some(_) => continue,
+            };
             if passed.insert(id) {
-                self.companions(tx, id, &node.digest, buried, &mut queue)?;
+                self.companions(tx, (id, let_go), &node.digest, buried, &mut queue)?;
             }
         }
         Ok(())
@@ -343,32 +363,32 @@ impl Run<'_> {
         )
     }
 
-    /// What may go with a manifest that went: tags named after it do, its children and referrers are looked at.
+    /// What may go with a manifest that went at `let_go`: tags named after it do, its children and referrers are looked at.
     fn companions(
         &self,
         tx: &Connection,
-        id: i64,
+        (id, let_go): (i64, i64),
         digest: &Digest,
         buried: &mut Buried,
-        queue: &mut VecDeque<i64>,
+        queue: &mut Queue,
     ) -> Result<(), Error> {
         for (tag, manifest, target) in self.followers(tx, digest)? {
             if !self.holds(&tag) {
                 self.drop_tag(tx, &tag, manifest, &target)?;
                 buried.tags.push(tag);
-                queue.push_back(manifest);
+                queue.push_back((manifest, NOW));
             }
         }
         let mut children = tx.prepare_cached(
             "SELECT DISTINCT target_manifest FROM edges WHERE manifest_id = ?1 AND target_manifest IS NOT NULL",
         )?;
         for child in children.query_map([id], |row| row.get(0))? {
-            queue.push_back(child?);
+            queue.push_back((child?, let_go));
         }
         let mut referrers =
             tx.prepare_cached("SELECT id FROM manifests WHERE repository_id = ?1 AND subject = ?2 AND id <> ?3")?;
         for referrer in referrers.query_map(params![self.repository, digest.as_str(), id], |row| row.get(0))? {
-            queue.push_back(referrer?);
+            queue.push_back((referrer?, let_go));
         }
         // Tags named after it that an earlier write of this run deleted lead on as well.
         queue.extend(self.dropped_followers(tx, digest)?);
@@ -392,15 +412,15 @@ impl Run<'_> {
         Ok(found)
     }
 
-    fn dropped_followers(&self, tx: &Connection, digest: &Digest) -> Result<Vec<i64>, Error> {
+    fn dropped_followers(&self, tx: &Connection, digest: &Digest) -> Result<Vec<(i64, i64)>, Error> {
         let prefix = followers::prefix(digest);
         let mut statement = tx.prepare_cached(
-            "SELECT m.id FROM tag_history h CROSS JOIN manifests m ON m.repository_id = h.repository_id AND m.digest = h.previous
+            "SELECT m.id, h.at FROM tag_history h CROSS JOIN manifests m ON m.repository_id = h.repository_id AND m.digest = h.previous
              WHERE h.repository_id = ?1 AND h.tag >= ?2 AND h.tag < ?3 AND h.run_id = ?4 AND h.current IS NULL",
         )?;
-        let ids = statement
-            .query_map(params![self.repository, prefix, followers::behind(&prefix), self.id], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+        let of = params![self.repository, prefix, followers::behind(&prefix), self.id];
+        let found = statement.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     fn drop_tag(&self, tx: &Connection, tag: &str, manifest: i64, digest: &Digest) -> Result<(), Error> {

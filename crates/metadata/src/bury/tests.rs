@@ -131,6 +131,45 @@ fn a_closure_larger_than_one_write_goes_in_several_and_the_same_run_goes_on() {
 }
 
 #[test]
+fn a_run_that_goes_on_leaves_alone_what_was_pushed_again_meanwhile() {
+    let bed = Bed::new();
+    let one = bed.push_image("r", &["a"], &["v1"], 1000);
+    assert_eq!(buried(bury(&bed, "v1", &one.digest, None)).manifests, std::slice::from_ref(&one.digest));
+    bed.pushed("r", &one, &[], 6000);
+    // As after a kill: the step is asked for again.
+    assert_eq!(buried(bury(&bed, "v1", &one.digest, None)), Buried::default());
+    assert!(bed.manifest("r", &one).is_some(), "its push was acknowledged");
+}
+
+#[test]
+fn a_closure_that_goes_in_several_writes_leaves_what_was_asked_for_between_them() {
+    let bed = Bed::new();
+    let many = MAX_BURIED + 40;
+    bed.push_blob("r", "layer", 1000);
+    let children: Vec<Pushed> = (0..many)
+        .map(|at| {
+            let config = format!("{at}");
+            bed.push_blob("r", &config, 1000);
+            let child = image(&config, &["layer"]);
+            bed.pushed("r", &child, &[], 1000);
+            child
+        })
+        .collect();
+    let top = index(&children.iter().map(Pushed::descriptor).collect::<Vec<_>>());
+    bed.pushed("r", &top, &["big"], 1000);
+    assert!(buried(bury(&bed, "big", &top.digest, None)).more);
+    let is_live = |child: &&Pushed| bed.manifest("r", child).is_some();
+    let (left, gone) = (children.iter().find(is_live).unwrap(), children.iter().find(|child| !is_live(child)).unwrap());
+    for again in [left, gone] {
+        bed.pushed("r", again, &[], 6000);
+    }
+    let rest = buried(bury(&bed, "big", &top.digest, None));
+    assert_eq!((rest.more, rest.manifests.len()), (false, many + 1 - MAX_BURIED - 1));
+    assert!(is_live(&left) && is_live(&gone));
+    assert_eq!(bed.count("SELECT count(*) FROM manifests WHERE deleted_at IS NULL"), 2);
+}
+
+#[test]
 fn facts_tell_who_follows_whom_and_what_was_pulled() {
     let bed = Bed::new();
     let child = bed.push_image("r", &["a"], &[], 1000);
