@@ -16,3 +16,4 @@ mod scene;
 mod schedules;
 mod undo;
 mod versions;
+mod waiting;

@@ -20,18 +20,19 @@ pub fn shards() -> impl Iterator<Item = Shard> {
 }
 
 impl Store {
-    /// Shows `visit` each blob file of a directory with its stat, in the file system's order, until it breaks off. A
-    /// file that comes or goes meanwhile may be shown or not. What is no blob's name, or no file, is passed over.
+    /// Shows `visit` each blob file of a directory, in the file system's order, until it breaks off: with its stat, or
+    /// with why the disk does not say it. A file that comes or goes meanwhile may be shown or not. What is no blob's
+    /// name, or no file, is passed over.
     ///
     /// # Errors
-    /// When the disk fails; then not everything was shown.
+    /// When the directory cannot be read; then not everything was shown.
     pub fn visit_files(
         &self,
         shard: Shard,
-        mut visit: impl FnMut(Digest, FileStat) -> ControlFlow<()>,
+        mut visit: impl FnMut(Digest, Result<FileStat, Error>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let directory = self.layout.algorithm(shard.algorithm).join(format!("{:02x}", shard.first));
-        let failed = self.disk.names(&directory, |name| {
+        self.disk.names(&directory, |name| {
             let Ok(digest) = Digest::parse(&format!("{}:{name}", shard.algorithm.as_str())) else {
                 return ControlFlow::Continue(());
             };
@@ -39,15 +40,11 @@ impl Store {
             if !name.starts_with(&format!("{:02x}", shard.first)) {
                 return ControlFlow::Continue(());
             }
-            match self.stat(&digest) {
-                Ok(None) => ControlFlow::Continue(()),
-                Ok(Some(stat)) => match visit(digest, stat) {
-                    ControlFlow::Continue(()) => ControlFlow::Continue(()),
-                    ControlFlow::Break(()) => ControlFlow::Break(Ok(())),
-                },
-                Err(error) => ControlFlow::Break(Err(error)),
+            match self.stat(&digest).transpose() {
+                None => ControlFlow::Continue(()),
+                Some(stat) => visit(digest, stat),
             }
         })?;
-        failed.unwrap_or(Ok(()))
+        Ok(())
     }
 }

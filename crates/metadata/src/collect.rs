@@ -8,18 +8,22 @@ use serde_json::json;
 
 use crate::Metadata;
 use crate::audit::{self, About, Audit};
-use crate::collect_requests::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
+use crate::collect_requests::{
+    BlobStep, Due, FilesStay, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests,
+};
 use crate::error::Error;
 use crate::findings;
 use crate::job::{Done, Write, job};
 use crate::plan_rows::{PlanProgress, Settled, StepAction};
 use crate::plans;
+use crate::reconcile_rows;
 use crate::references;
 use crate::rows::Actor;
 use crate::sql;
 
-/// Referrers that one write makes tombstones of, and links that it removes, for one step; the rest follow in the next.
-const MAX_BESIDE: i64 = 64;
+/// Referrers that one write makes tombstones of, and links that it removes beyond the first of each blob: pushes wait
+/// for it. Steps that need more are asked for again.
+const MAX_BESIDE: usize = 64;
 
 impl Metadata {
     /// Removes manifests. `done` learns what became of each.
@@ -31,16 +35,23 @@ impl Metadata {
     pub fn remove_blobs(&self, request: RemoveBlobs, done: Done<Vec<Removal>>) {
         self.submit(job(request, done));
     }
+
+    /// Notes that files of removed blobs did not go.
+    pub fn files_stay(&self, request: FilesStay, done: Done<()>) {
+        self.submit(job(request, done));
+    }
 }
 
 impl Write for RemoveManifests {
     type Answer = RemovedManifests;
 
     fn apply(&self, tx: &Connection) -> Result<RemovedManifests, Error> {
-        let mut run = Run { tx, plan: &self.plan, due: self.due, actor: &self.actor, buried: 0 };
+        let mut run = Run::new(tx, &self.plan, self.due, &self.actor);
         let mut removals = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
-            removals.push(run.manifest(step)?);
+            // What follows in the order may wait for it: a child for its index, a referrer for its subject.
+            let waits = removals.last() == Some(&Removal::Again);
+            removals.push(if waits { Removal::Again } else { run.manifest(step)? });
         }
         let gone = |(step, removal): (&ManifestStep, &Removal)| match removal {
             Removal::Gone { .. } => Some(format!("{}@{}", step.repository, step.digest)),
@@ -67,7 +78,7 @@ impl Write for RemoveBlobs {
     type Answer = Vec<Removal>;
 
     fn apply(&self, tx: &Connection) -> Result<Vec<Removal>, Error> {
-        let run = Run { tx, plan: &self.plan, due: self.due, actor: &self.actor, buried: 0 };
+        let mut run = Run::new(tx, &self.plan, self.due, &self.actor);
         let (mut removals, mut names, mut more) = (Vec::new(), Vec::new(), PlanProgress::default());
         for step in &self.steps {
             let removal = run.blob(step)?;
@@ -92,6 +103,23 @@ impl Write for RemoveBlobs {
     }
 }
 
+impl Write for FilesStay {
+    type Answer = ();
+
+    fn apply(&self, tx: &Connection) -> Result<(), Error> {
+        if self.lie {
+            reconcile_rows::want(tx, true)?;
+        }
+        let Some(plan) = plans::find(tx, &self.plan)? else { return Ok(()) };
+        let bytes_freed = plan.progress.bytes_freed.saturating_sub(self.bytes);
+        plans::write_progress(tx, &self.plan, PlanProgress { bytes_freed, ..plan.progress })
+    }
+
+    fn is_frugal(&self, _answer: &()) -> bool {
+        true
+    }
+}
+
 fn settled(position: u64, removal: &Removal) -> Option<Settled> {
     match removal {
         Removal::Gone { .. } | Removal::Buried => Some(Settled { position, skipped: None }),
@@ -111,6 +139,8 @@ struct Run<'a> {
     due: Due,
     actor: &'a Actor,
     buried: u64,
+    /// How many rows beside those of its steps the write may still touch.
+    beside: usize,
 }
 
 /// What a manifest's row says of its time.
@@ -123,7 +153,11 @@ struct Found {
     subject: Option<String>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    const fn new(tx: &'a Connection, plan: &'a str, due: Due, actor: &'a Actor) -> Self {
+        Self { tx, plan, due, actor, buried: 0, beside: MAX_BESIDE }
+    }
+
     fn manifest(&mut self, step: &ManifestStep) -> Result<Removal, Error> {
         let Some(repository) = repository(self.tx, &step.repository)? else {
             return Ok(kept("its repository is gone already"));
@@ -177,10 +211,9 @@ impl Run<'_> {
         if referrers.iter().any(|(_, _, since)| leased(since)) {
             return Ok(Referrers::Leased);
         }
-        for (at, (id, digest, _)) in referrers.iter().enumerate() {
-            if sql::limit(at) >= MAX_BESIDE {
-                return Ok(Referrers::More);
-            }
+        for (id, digest, _) in &referrers {
+            let Some(left) = self.beside.checked_sub(1) else { return Ok(Referrers::More) };
+            self.beside = left;
             self.bury(&step.repository, repository, *id, digest, deleted_at)?;
         }
         Ok(Referrers::Buried)
@@ -224,7 +257,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn blob(&self, step: &BlobStep) -> Result<Removal, Error> {
+    fn blob(&mut self, step: &BlobStep) -> Result<Removal, Error> {
         let found: Option<(i64, u64, bool, i64)> = self
             .tx
             .prepare_cached("SELECT id, size, state = 'sound', created_at FROM blobs WHERE digest = ?1")?
@@ -254,7 +287,8 @@ impl Run<'_> {
                 "DELETE FROM repository_blobs WHERE blob_id = ?1 AND repository_id IN
                      (SELECT repository_id FROM repository_blobs WHERE blob_id = ?1 LIMIT ?2)",
             )?
-            .execute([blob, MAX_BESIDE])?;
+            .execute([blob, sql::limit(self.beside + 1)])?;
+        self.beside -= gone.saturating_sub(1);
         if gone < links.len() {
             return Ok(Removal::Again);
         }

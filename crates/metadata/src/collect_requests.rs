@@ -78,6 +78,17 @@ pub struct RemoveManifests {
     pub actor: Actor,
 }
 
+/// Note that files did not go whose rows a [`RemoveBlobs`] removed.
+#[derive(Clone, Debug)]
+pub struct FilesStay {
+    /// The plan, which counted their bytes as freed.
+    pub plan: String,
+    /// How many bytes it did not free.
+    pub bytes: u64,
+    /// Whether files lie there without a row: a reconcile is wanted.
+    pub lie: bool,
+}
+
 /// What became of a [`RemoveManifests`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovedManifests {

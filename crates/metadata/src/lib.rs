@@ -84,7 +84,9 @@ pub use audit_list::{AuditPage, AuditQuery, AuditRow};
 pub use bury::{Buried, BuryManifest, BuryOutcome, BuryTag, MAX_BURIED, Skip};
 pub use closure::{MAX_CLOSURE_BYTES, MAX_CLOSURE_MANIFESTS};
 pub use collect_plan::{Candidate, CollectSearch, UntaggedManifest, Waiting, Why};
-pub use collect_requests::{BlobStep, Due, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests};
+pub use collect_requests::{
+    BlobStep, Due, FilesStay, ManifestStep, Removal, RemoveBlobs, RemoveManifests, RemovedManifests,
+};
 pub use damage::MAX_DAMAGE;
 pub use delete::MAX_HOLDERS;
 pub use delete_repository::{DeleteRepository, RepositoryOutcome};

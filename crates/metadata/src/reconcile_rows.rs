@@ -78,16 +78,21 @@ impl Write for Want {
     type Answer = ();
 
     fn apply(&self, tx: &Connection) -> Result<(), Error> {
-        let sql = if self.0 {
-            "INSERT INTO meta (key, value) VALUES (?1, '1') ON CONFLICT (key) DO NOTHING"
-        } else {
-            "DELETE FROM meta WHERE key = ?1"
-        };
-        tx.prepare_cached(sql)?.execute([WANTED])?;
-        Ok(())
+        want(tx, self.0)
     }
 
     fn is_frugal(&self, _answer: &()) -> bool {
         true
     }
+}
+
+/// Notes whether files are known to have been left without a row.
+pub(crate) fn want(tx: &Connection, wanted: bool) -> Result<(), Error> {
+    let sql = if wanted {
+        "INSERT INTO meta (key, value) VALUES (?1, '1') ON CONFLICT (key) DO NOTHING"
+    } else {
+        "DELETE FROM meta WHERE key = ?1"
+    };
+    tx.prepare_cached(sql)?.execute([WANTED])?;
+    Ok(())
 }

@@ -43,8 +43,12 @@ pub struct ReviveTag {
 /// How a tag comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReviveMode {
-    /// A person names the tag: it may move, and has moved now.
-    Explicit,
+    /// A person names the tag: it may move, and has moved now; only while nobody else has moved it since it was looked
+    /// at.
+    Explicit {
+        /// The last line of its history, as whoever asks saw it.
+        last: i64,
+    },
     /// A delete is undone: only while this line of its history is its last one; it is as old as it was.
     Undo {
         /// The line that tells of the delete.
@@ -120,6 +124,8 @@ pub enum Unrevivable {
     Elsewhere(Digest),
     /// The tag has a history since then: it came and went again.
     Superseded,
+    /// The tag was pushed, moved or deleted while it was looked at.
+    Meanwhile,
     /// The tag is immutable and points elsewhere.
     Immutable,
     /// More would come back than one write may bring.
@@ -141,6 +147,9 @@ impl std::fmt::Display for Unrevivable {
                 "the tag was pushed again and deleted again since; mcrctl tag history shows its past, tag restore \
                  --to DIGEST picks one",
             ),
+            Self::Meanwhile => {
+                f.write_str("somebody else moved the tag meanwhile; mcrctl tag history shows where: ask again")
+            }
             Self::Immutable => f.write_str("the tag is immutable and points elsewhere"),
             Self::TooLarge => f.write_str("its closure is larger than one write may bring back"),
         }
@@ -227,7 +236,7 @@ impl Write for ReviveTag {
         };
         plan.tags.retain(|tag| tag.name != self.tag.as_str());
         let moved_at_ms = match self.mode {
-            ReviveMode::Explicit => self.at_ms,
+            ReviveMode::Explicit { .. } => self.at_ms,
             ReviveMode::Undo { .. } => plan::moved_at(tx, repository, self.tag.as_str(), &self.digest)?,
         };
         let previous = current.as_ref().map(|(_, digest)| digest.clone());
@@ -249,14 +258,18 @@ impl ReviveTag {
         repository: i64,
         current: Option<&(i64, Digest)>,
     ) -> Result<Option<Unrevivable>, Error> {
-        if let ReviveMode::Undo { change } = self.mode {
-            if let Some((_, at)) = current {
-                return Ok(Some(Unrevivable::Elsewhere(at.clone())));
+        let last: Option<i64> = tx
+            .prepare_cached("SELECT max(id) FROM tag_history WHERE repository_id = ?1 AND tag = ?2")?
+            .query_row(params![repository, self.tag.as_str()], |row| row.get(0))?;
+        match (self.mode, current) {
+            (ReviveMode::Undo { .. }, Some((_, at))) => return Ok(Some(Unrevivable::Elsewhere(at.clone()))),
+            (ReviveMode::Undo { change }, None) => {
+                return Ok((last != Some(change)).then_some(Unrevivable::Superseded));
             }
-            let last: Option<i64> = tx
-                .prepare_cached("SELECT max(id) FROM tag_history WHERE repository_id = ?1 AND tag = ?2")?
-                .query_row(params![repository, self.tag.as_str()], |row| row.get(0))?;
-            return Ok((last != Some(change)).then_some(Unrevivable::Superseded));
+            (ReviveMode::Explicit { last: seen }, _) if last != Some(seen) => {
+                return Ok(Some(Unrevivable::Meanwhile));
+            }
+            (ReviveMode::Explicit { .. }, _) => {}
         }
         let Some((manifest, _)) = current else { return Ok(None) };
         if !self.immutable.as_ref().is_some_and(|guard| guard.holds(self.tag.as_str())) {

@@ -347,12 +347,8 @@ fn scope(actions: &[String], repositories: &[String]) -> Result<Scope, Error> {
 
 /// A public name and a secret.
 fn draw() -> Result<(String, String), Error> {
-    let no_random = |error: std::io::Error| {
-        tracing::error!(%error, "no random bytes to be had");
-        Error::unavailable("the system has no random bytes to give")
-    };
-    let id = random_hex(8).map_err(no_random)?;
-    let secret = random_bytes::<SECRET>().map_err(no_random)?;
+    let id = random_hex(8).map_err(|error| Error::no_random(&error))?;
+    let secret = random_bytes::<SECRET>().map_err(|error| Error::no_random(&error))?;
     Ok((id, URL_SAFE_NO_PAD.encode(secret)))
 }
 

@@ -98,15 +98,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// What was to be drawn cannot be.
-    pub(crate) fn no_random(error: std::io::Error) -> Self {
-        tracing::error!(%error, "no random bytes to be had");
-        Self::unavailable("the system has no random bytes to give")
-    }
-
     /// A passing inability, worth a retry in a few seconds.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after: 5 }
+    }
+
+    /// What was to be drawn cannot be.
+    pub(crate) fn no_random(error: &std::io::Error) -> Self {
+        tracing::error!(%error, "no random bytes to be had");
+        Self::unavailable("the system has no random bytes to give")
     }
 
     pub(crate) fn stopping() -> Self {

@@ -185,6 +185,17 @@ impl Registry {
         Ok(())
     }
 
+    /// Ends long work when the registry stops or the blob volume is away.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(crate) fn goes_on(&self) -> Result<(), Error> {
+        if self.parts.volume.is_stopped() {
+            return Err(Error::stopping());
+        }
+        self.volume_present()
+    }
+
     /// Refuses everything while the blob volume is away: nothing can be pulled whole.
     ///
     /// # Errors

@@ -175,10 +175,7 @@ impl Registry {
         name: &RepositoryName,
     ) -> Result<DeletedRepository, Error> {
         self.may_write()?;
-        let run_id = random_hex(16).map_err(|error| {
-            tracing::error!(%error, "no random bytes to be had");
-            Error::unavailable("the system has no random bytes to give")
-        })?;
+        let run_id = random_hex(16).map_err(|error| Error::no_random(&error))?;
         let write = DeleteRepository {
             repository: name.clone(),
             immutable: self.parts.settings.immutable_tags(name.as_str()),

@@ -293,7 +293,7 @@ fn count_strangers(store: &Store, staging: &Staging, report: &mut RestoreReport)
             Ok(false) => {
                 report.files_without_rows += 1;
                 // One that cannot be looked at is a file all the same.
-                report.bytes_without_rows += stat.size;
+                report.bytes_without_rows += stat.map_or(0, |stat| stat.size);
                 ControlFlow::Continue(())
             }
             Err(error) => {

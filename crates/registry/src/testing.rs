@@ -167,6 +167,21 @@ impl Bed {
         count
     }
 
+    /// Makes the directory that a blob lies in one that cannot be looked at, or again one that can. A link that leads to
+    /// itself stands there meanwhile: that fails for root as well, and is no "nothing is there".
+    #[expect(clippy::disallowed_methods, reason = "a hand on the file system")]
+    pub(crate) fn hide_directory_of(&self, digest: &Digest, hidden: bool) {
+        let directory = self.directory.path().join("layers/sha256").join(&digest.hex()[..2]);
+        let aside = directory.with_extension("aside");
+        if hidden {
+            std::fs::rename(&directory, &aside).unwrap();
+            std::os::unix::fs::symlink(&directory, &directory).unwrap();
+        } else {
+            std::fs::remove_file(&directory).unwrap();
+            std::fs::rename(&aside, &directory).unwrap();
+        }
+    }
+
     /// The database's file.
     pub(crate) fn database(&self) -> std::path::PathBuf {
         self.directory.path().join("mcr.db")

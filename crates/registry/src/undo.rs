@@ -93,7 +93,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NoSuch`] where it has no such past; [`Error::Denied`] where it is immutable and points elsewhere;
-    /// [`Error::Conflict`] where content was collected or is damaged; [`Error::ReadOnly`]; inability.
+    /// [`Error::Conflict`] where content was collected or is damaged, or where somebody else moved the tag meanwhile;
+    /// [`Error::ReadOnly`]; inability.
     pub async fn restore_tag(
         &self,
         permit: &Permit<Push>,
@@ -102,7 +103,7 @@ impl Registry {
     ) -> Result<RestoredTag, Error> {
         self.may_write()?;
         let repository = permit.repository().clone();
-        let digest = self.past(&repository, tag, to).await?;
+        let (digest, last) = self.past(&repository, tag, to).await?;
         let what = format!("{repository}:{tag}");
         if let Err(why) = self.can_return(&repository, &digest).await? {
             return Err(Error::Conflict(format!("{what} cannot be restored: {why}")));
@@ -111,7 +112,7 @@ impl Registry {
             repository: repository.clone(),
             tag: tag.clone(),
             digest: digest.clone(),
-            mode: ReviveMode::Explicit,
+            mode: ReviveMode::Explicit { last },
             immutable: self.parts.settings.immutable_tags(repository.as_str()),
             run_id: None,
             actor: actor(permit.identity()),
@@ -213,26 +214,30 @@ impl Registry {
         })
     }
 
-    /// Where a tag pointed before: before its last move, or at `to` at some time.
-    async fn past(&self, repository: &RepositoryName, tag: &Tag, to: Option<&Digest>) -> Result<Digest, Error> {
+    /// Where a tag pointed before: before its last move, or at `to` at some time. With the last line of its history.
+    async fn past(&self, repository: &RepositoryName, tag: &Tag, to: Option<&Digest>) -> Result<(Digest, i64), Error> {
         let (metadata, name, asked) = (Arc::clone(&self.parts.metadata), repository.clone(), tag.clone());
         let changes = self.parts.blocking.run(move || metadata.tag_history(&name, &asked, None, MAX_HISTORY)).await??;
         let Some(last) = changes.first() else {
             return Err(Error::NoSuch(format!("there never was a tag {repository}:{tag} here")));
         };
-        match to {
+        let to = match to {
             None => last.previous.clone().ok_or_else(|| {
                 Error::NoSuch(format!("{repository}:{tag} points where it always did: it has nothing to go back to"))
-            }),
+            })?,
             Some(to)
                 if changes.iter().any(|change| [&change.previous, &change.current].contains(&&Some(to.clone()))) =>
             {
-                Ok(to.clone())
+                to.clone()
             }
-            Some(to) => Err(Error::NoSuch(format!(
-                "{repository}:{tag} never pointed at {to}; `mcrctl tag history {repository}:{tag}` shows where it did"
-            ))),
-        }
+            Some(to) => {
+                return Err(Error::NoSuch(format!(
+                    "{repository}:{tag} never pointed at {to}; `mcrctl tag history {repository}:{tag}` shows where it \
+                     did"
+                )));
+            }
+        };
+        Ok((to, last.id))
     }
 }
 

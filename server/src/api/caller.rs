@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap};
-use mcr_access::{Account, Action, GlobalPermit, Identity, Permit, Refusal};
+use mcr_access::{Account, Action, Administer, GlobalPermit, Identity, Permit, Refusal};
 use mcr_authentication::Peer;
 use mcr_oci::RepositoryName;
 
@@ -67,6 +67,14 @@ impl Caller {
     /// As [`Caller::permit`].
     pub fn permit_global<A: Action>(&self) -> Result<GlobalPermit<A>, ApiError> {
         self.edge.registry.permit_global::<A>(&self.identity).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// Refuses those who may not administer, before what they sent is looked at.
+    ///
+    /// # Errors
+    /// As [`Caller::permit`].
+    pub fn may_administer(&self) -> Result<(), ApiError> {
+        self.permit_global::<Administer>().map(drop)
     }
 
     /// Refuses those who have not logged in.

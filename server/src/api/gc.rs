@@ -79,14 +79,6 @@ pub struct GcRun {
     pub waiting_until: Option<Time>,
 }
 
-/// Refuses those who may not begin one, before what they sent is looked at.
-///
-/// # Errors
-/// [`ApiError`].
-pub fn may_start(caller: &Caller) -> Result<(), ApiError> {
-    caller.permit_global::<Administer>().map(drop)
-}
-
 /// Begins a run.
 ///
 /// # Errors

@@ -168,7 +168,7 @@ fn every_file_is_shown_once_and_nothing_else(disk: &Disk) {
     for shard in crate::shards() {
         store
             .visit_files(shard, |digest, stat| {
-                found.push((digest, stat));
+                found.push((digest, stat.unwrap()));
                 std::ops::ControlFlow::Continue(())
             })
             .unwrap();

@@ -120,6 +120,11 @@ impl World {
         self.pushed.push((manifest, tags));
     }
 
+    /// The last line of a tag's history.
+    fn last_line(&self, name: &str) -> i64 {
+        self.bed.metadata.tag_history(&repository("r"), &tag(name), None, 1).unwrap()[0].id
+    }
+
     fn bury_tag(&self, name: &str, expected: &Digest, run: &str) -> BuryOutcome {
         let request = BuryTag {
             repository: repository("r"),
@@ -309,7 +314,7 @@ fn a_tag_that_a_person_names_is_as_young_as_its_restore_and_one_that_a_run_lost_
         repository: repository("r"),
         tag: tag("v1"),
         digest: manifest.digest,
-        mode: ReviveMode::Explicit,
+        mode: ReviveMode::Explicit { last: world.last_line("v1") },
         immutable: None,
         run_id: None,
         actor: actor(),
@@ -356,7 +361,7 @@ fn with_a_tag_that_a_person_names_come_its_children_signatures_and_referrers() {
         repository: repository("r"),
         tag: tag("v1"),
         digest: top.digest,
-        mode: ReviveMode::Explicit,
+        mode: ReviveMode::Explicit { last: world.last_line("v1") },
         immutable: None,
         run_id: None,
         actor: actor(),
@@ -370,4 +375,30 @@ fn with_a_tag_that_a_person_names_come_its_children_signatures_and_referrers() {
     let names: Vec<&str> = after.0.iter().map(|tag| tag.0.as_str()).collect();
     assert!(names.len() == 2 && names.contains(&"v1") && names.iter().any(|name| name.ends_with(".sig")), "{names:?}");
     world.check();
+}
+
+#[test]
+fn a_push_that_came_after_the_look_is_not_moved_back() {
+    let bed = Bed::new();
+    let one = bed.push_image("r", &["a"], &["v1"], 1000);
+    bed.delete_tag("r", "v1", 2000);
+    let line = || bed.metadata.tag_history(&repository("r"), &tag("v1"), None, 1).unwrap()[0].id;
+    let restore = |last| {
+        let request = ReviveTag {
+            repository: repository("r"),
+            tag: tag("v1"),
+            digest: one.digest.clone(),
+            mode: ReviveMode::Explicit { last },
+            immutable: None,
+            run_id: None,
+            actor: actor(),
+            at_ms: 4000,
+        };
+        bed.wait(|metadata, done| metadata.revive_tag(request, done)).unwrap()
+    };
+    let seen = line();
+    let two = bed.push_image("r", &["b"], &["v1"], 3000);
+    assert_eq!(restore(seen), ReviveOutcome::Refused(Unrevivable::Meanwhile));
+    assert_eq!(bed.tagged("r", "v1").unwrap().digest, two.digest);
+    assert!(matches!(restore(line()), ReviveOutcome::Revived(_)));
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::gc::GcOptions;
 use crate::registry::Registry;
+use crate::settings::millis;
 
 /// The shortest lease, in milliseconds (contract section 2.8).
 const LEASE_MIN_MS: i64 = 10_000;
@@ -37,7 +38,7 @@ impl Asked {
     pub(crate) fn from_json(settings: &Value, otherwise: Self) -> Self {
         let time = |key: &str, otherwise: i64| {
             let seconds = settings.get(key).and_then(Value::as_f64).map(Duration::try_from_secs_f64);
-            seconds.and_then(Result::ok).map_or(otherwise, milliseconds)
+            seconds.and_then(Result::ok).map_or(otherwise, millis)
         };
         let flag = |key: &str| settings.get(key).and_then(Value::as_bool).unwrap_or(false);
         Self {
@@ -62,18 +63,13 @@ impl Registry {
     pub(crate) fn asked(&self, options: GcOptions) -> Asked {
         let configured = &self.parts.settings.gc;
         Asked {
-            grace_ms: milliseconds(options.grace.unwrap_or(configured.grace)),
-            lease_ms: milliseconds(configured.lease).max(LEASE_MIN_MS),
-            undo_ms: milliseconds(options.undo.unwrap_or(configured.undo)),
+            grace_ms: millis(options.grace.unwrap_or(configured.grace)),
+            lease_ms: millis(configured.lease).max(LEASE_MIN_MS),
+            undo_ms: millis(options.undo.unwrap_or(configured.undo)),
             reconcile: options.reconcile,
             confirmed: options.confirmed,
         }
     }
-}
-
-/// A time as the database counts it.
-pub(crate) fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a time of more than 2⁵³ ms is none")]

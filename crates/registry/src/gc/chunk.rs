@@ -1,12 +1,13 @@
 //! Removing a few blobs, step by step: locks, rows, another look at what snapshots hold, files; never how many or when.
 //!
 //! The order is the point (contract section 2.4). Whoever pushes one of these digests waits at its lock; whoever mounts,
-//! asks for or names one is before or behind the rows' transaction, which looks at everything again. Whoever takes a
-//! snapshot shows it before its view begins: so once the rows are gone, one look more tells whether any snapshot can
-//! still have them.
+//! asks for or names one is before or behind the rows' transaction, which looks at everything again. Once that is
+//! durable all locks are free; each file goes under its own, taken anew, if there is still no row: so a push waits at
+//! most for the unlink of its own digest, and one that was quicker keeps its file. Whoever takes a snapshot shows it
+//! before its view begins: so once the rows are gone, one look more tells whether any snapshot can still have them.
 
 use mcr_blobs::Store;
-use mcr_metadata::{Actor, BlobStep, Due, Removal, RemoveBlobs};
+use mcr_metadata::{Actor, BlobStep, Due, Metadata, Removal, RemoveBlobs};
 use mcr_oci::Digest;
 use mcr_seams::fault;
 use tokio::sync::OwnedMutexGuard;
@@ -20,10 +21,12 @@ pub(crate) struct Chunk {
     held: Vec<(BlobStep, Option<OwnedMutexGuard<()>>)>,
 }
 
-/// A blob whose row is gone and whose file must go; its lock is held.
+/// A blob whose row is gone and whose file must go.
+#[derive(Debug)]
 pub(crate) struct Doomed {
     pub(crate) digest: Digest,
-    _guard: Option<OwnedMutexGuard<()>>,
+    /// The length of the file, which the row's removal counted as freed.
+    pub(crate) bytes: u64,
 }
 
 /// What became of a file.
@@ -33,8 +36,12 @@ pub(crate) enum Unlinked {
     Gone,
     /// There was none.
     Absent,
+    /// A push brought the blob back meanwhile: the file is that one's.
+    Back,
     /// A snapshot came meanwhile: it stays, without a row, for a reconcile to come.
     Held,
+    /// It cannot be removed: it stays, without a row, for a reconcile to come. The log says why.
+    Stuck,
 }
 
 impl Chunk {
@@ -65,14 +72,14 @@ impl Chunk {
         self.held.is_empty()
     }
 
-    /// After the write is durable: the files that must go, and the steps that must be asked for again. The locks of all
-    /// others are free from here on.
+    /// After the write is durable: the files that must go, and the steps that must be asked for again. All locks are free
+    /// from here on.
     pub(crate) fn removed(self, removals: &[Removal]) -> (Vec<Doomed>, Vec<BlobStep>) {
         let (mut doomed, mut again) = (Vec::new(), Vec::new());
-        for ((step, guard), removal) in self.held.into_iter().zip(removals) {
+        for ((step, _guard), removal) in self.held.into_iter().zip(removals) {
             match removal {
-                Removal::Gone { .. } if step.link_of.is_none() => {
-                    doomed.push(Doomed { digest: step.digest, _guard: guard });
+                Removal::Gone { bytes } if step.link_of.is_none() => {
+                    doomed.push(Doomed { digest: step.digest, bytes: *bytes });
                 }
                 Removal::Again => again.push(step),
                 Removal::Gone { .. } | Removal::Buried | Removal::Kept(_) => {}
@@ -83,23 +90,35 @@ impl Chunk {
 }
 
 impl Doomed {
-    /// A digest of a former process whose row is gone, perhaps without its file.
-    pub(crate) fn again(digest: Digest, guard: OwnedMutexGuard<()>) -> Self {
-        Self { digest, _guard: Some(guard) }
-    }
-
-    /// Removes the file and gives the lock back. Blocks.
+    /// Removes the file, whose digest's lock the caller holds, and gives the lock back. Blocks.
     ///
     /// # Errors
-    /// When the file is still there, or it cannot be known what snapshots hold: it then lies there without a row.
-    pub(crate) fn unlink(self, blobs: &Store, holds: &Holds) -> Result<Unlinked, Error> {
+    /// When it cannot be known whether there is a row, or what snapshots hold: the file is then still there.
+    pub(crate) fn unlink(
+        &self,
+        _lock: OwnedMutexGuard<()>,
+        metadata: &Metadata,
+        blobs: &Store,
+        holds: &Holds,
+    ) -> Result<Unlinked, Error> {
         fault::point("gc.rows_gone").map_err(|error| {
             tracing::error!(%error, "gc.rows_gone");
             Error::unavailable("a fault was asked for")
         })?;
+        if metadata.blob_anywhere(&self.digest)?.is_some() {
+            return Ok(Unlinked::Back);
+        }
         if holds.keeps(&self.digest)? {
             return Ok(Unlinked::Held);
         }
-        Ok(if blobs.remove(&self.digest)? { Unlinked::Gone } else { Unlinked::Absent })
+        Ok(match blobs.remove(&self.digest) {
+            Ok(true) => Unlinked::Gone,
+            Ok(false) => Unlinked::Absent,
+            // One file that cannot be removed must not keep all the others.
+            Err(error) => {
+                tracing::error!(%error, digest = %self.digest, "a file whose row is gone cannot be removed");
+                Unlinked::Stuck
+            }
+        })
     }
 }

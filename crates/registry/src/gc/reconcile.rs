@@ -20,23 +20,95 @@ const BATCH: usize = 512;
 /// Files without rows that are planned of one directory; the rest is for the next run.
 const MAX_OF_SHARD: usize = 20_000;
 
+/// What could not be looked at that one run names in the log; more are counted.
+const MAX_LOGGED: u64 = 20;
+
 /// A file that has no row.
 type Stray = (Digest, FileStat);
 
+/// Why a step is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stays {
+    /// A blob's lock is somebody else's.
+    Busy,
+    /// It is not there.
+    Gone,
+    /// A snapshot refers to it, or may.
+    Held,
+    /// A blob has this file.
+    HasRow,
+    /// Its time has not come.
+    Young,
+    /// The disk does not let it go.
+    Stuck,
+    /// A step that the collector does not know.
+    Foreign,
+}
+
+impl Stays {
+    /// Whether a file lies there without a row, to be looked for again.
+    const fn is_left(self) -> bool {
+        matches!(self, Self::Held | Self::Stuck)
+    }
+}
+
+impl std::fmt::Display for Stays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "somebody was writing or checking it",
+            Self::Gone => "it is gone already",
+            Self::Held => "a snapshot holds it",
+            Self::HasRow => "it has a row",
+            Self::Young => "it was touched lately",
+            Self::Stuck => "it cannot be removed: the log says why",
+            Self::Foreign => "no step of this job",
+        })
+    }
+}
+
+/// Files and directories that the disk does not let us look at: one of them must not keep all the others.
+#[derive(Debug, Default)]
+struct Unseen(u64);
+
+impl Unseen {
+    /// Tells the log of one.
+    fn note(&mut self, error: &dyn std::fmt::Display) {
+        self.0 += 1;
+        if self.0 <= MAX_LOGGED {
+            tracing::warn!(%error, "the collector passes over what it cannot look at");
+        }
+    }
+
+    /// Tells the log how many there were in all.
+    fn told(&self, what: &'static str) {
+        if self.0 > 0 {
+            tracing::error!(unseen = self.0, "{what}: some could not be looked at; the next run tries again");
+        }
+    }
+}
+
 impl Registry {
-    /// Writes a step for each file that has no row and is older than a promise lasts.
+    /// Writes a step for each file that has no row and is older than a promise lasts. What cannot be looked at is for the
+    /// next run.
     ///
     /// # Errors
-    /// Inability; [`Error::Unavailable`] when the registry stops.
+    /// Inability of the database; [`Error::Unavailable`] when the registry stops or the volume is away.
     pub(crate) async fn plan_files(&self, planning: &mut Planning) -> Result<(), Error> {
+        let mut unseen = Unseen::default();
+        let planned = self.plan_shards(planning, &mut unseen).await;
+        unseen.told("files without rows");
+        planning.totals.files_unseen = unseen.0 > 0 || planning.cut.is_some();
+        planned
+    }
+
+    async fn plan_shards(&self, planning: &mut Planning, unseen: &mut Unseen) -> Result<(), Error> {
         for shard in shards() {
-            if self.parts.volume.is_stopped() {
-                return Err(Error::stopping());
-            }
-            self.volume_present()?;
+            self.goes_on()?;
             let before_ns = self.old_before_ns(planning.asked.lease_ms);
-            let registry = self.clone();
-            let strays = self.parts.blocking.run(move || registry.strays(shard, before_ns)).await??;
+            let (registry, mut passed) = (self.clone(), std::mem::take(unseen));
+            let look = move || Ok::<_, Error>((registry.strays(shard, before_ns, &mut passed)?, passed));
+            let (strays, passed) = self.parts.blocking.run(look).await??;
+            *unseen = passed;
             if strays.len() == MAX_OF_SHARD {
                 planning.cut = Some("there are more files without rows than one plan holds: run it again");
             }
@@ -57,10 +129,17 @@ impl Registry {
     }
 
     /// Files of a directory that have no row and were not touched since `before_ns`. Blocks.
-    fn strays(&self, shard: Shard, before_ns: i64) -> Result<Vec<Stray>, Error> {
+    fn strays(&self, shard: Shard, before_ns: i64, unseen: &mut Unseen) -> Result<Vec<Stray>, Error> {
         let (mut strays, mut batch, mut failed) = (Vec::new(), Vec::with_capacity(BATCH), None);
         let metadata = &self.parts.metadata;
-        self.parts.blobs.visit_files(shard, |digest, stat| {
+        let visited = self.parts.blobs.visit_files(shard, |digest, stat| {
+            let stat = match stat {
+                Ok(stat) => stat,
+                Err(error) => {
+                    unseen.note(&error);
+                    return ControlFlow::Continue(());
+                }
+            };
             if stat.ctime_ns >= before_ns {
                 return ControlFlow::Continue(());
             }
@@ -72,7 +151,10 @@ impl Registry {
                 return ControlFlow::Break(());
             }
             if strays.len() < MAX_OF_SHARD { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+        });
+        if let Err(error) = visited {
+            unseen.note(&error);
+        }
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -112,8 +194,8 @@ impl Registry {
                     None
                 }
                 Err(why) => {
-                    run.left |= why == HELD || why == STUCK;
-                    Some(why.to_owned())
+                    run.left |= why.is_left();
+                    Some(why.to_string())
                 }
             };
             settled.push(Settled { position: step.position, skipped });
@@ -130,46 +212,52 @@ impl Registry {
 
     /// Removes a file that has no row; its length, or why not. The caller holds the lock: whoever pushes this digest has
     /// its row before the lock is free. Blocks.
-    fn remove_stray(&self, digest: &Digest, before_ns: i64) -> Result<Result<u64, &'static str>, Error> {
+    fn remove_stray(&self, digest: &Digest, before_ns: i64) -> Result<Result<u64, Stays>, Error> {
         if self.parts.metadata.blob_anywhere(digest)?.is_some() {
-            return Ok(Err("it has a row"));
+            return Ok(Err(Stays::HasRow));
         }
-        let Some(stat) = self.parts.blobs.stat(digest)? else { return Ok(Err("it is gone already")) };
-        if stat.ctime_ns >= before_ns {
-            return Ok(Err("it was touched lately"));
-        }
+        // One file that cannot be looked at or removed must not keep all the others for ever.
+        let stuck = |error: mcr_blobs::Error| {
+            tracing::error!(%error, %digest, "a file without a row cannot be removed");
+            Stays::Stuck
+        };
+        let size = match self.parts.blobs.stat(digest) {
+            Ok(Some(stat)) if stat.ctime_ns < before_ns => stat.size,
+            Ok(Some(_)) => return Ok(Err(Stays::Young)),
+            Ok(None) => return Ok(Err(Stays::Gone)),
+            Err(error) => return Ok(Err(stuck(error))),
+        };
         if self.parts.holds.keeps(digest)? {
-            return Ok(Err(HELD));
+            return Ok(Err(Stays::Held));
         }
-        Ok(match self.parts.blobs.remove(digest) {
-            Ok(true) => Ok(stat.size),
-            Ok(false) => Err("it is gone already"),
-            // One file that cannot be removed must not keep all the others for ever.
-            Err(error) => {
-                tracing::error!(%error, %digest, "a file without a row cannot be removed");
-                Err(STUCK)
-            }
-        })
+        let removed = self.parts.blobs.remove(digest).map_err(stuck);
+        Ok(removed.and_then(|removed| if removed { Ok(size) } else { Err(Stays::Gone) }))
     }
 
     /// Looks whether each blob that is held to be sound has a file of its length; where not, judges it as a read would,
-    /// which opens a finding. No row is deleted.
+    /// which opens a finding. No row is deleted. What cannot be looked at is passed over: it is unknown, not damaged.
     ///
     /// # Errors
-    /// Inability; [`Error::Unavailable`] when the registry stops.
+    /// Inability of the database; [`Error::Unavailable`] when the registry stops or the volume is away.
     pub(crate) async fn check_rows(&self, run: &mut Applying) -> Result<(), Error> {
+        let mut unseen = Unseen::default();
+        let checked = self.check_pages(run, &mut unseen).await;
+        unseen.told("files of blobs");
+        checked
+    }
+
+    async fn check_pages(&self, run: &mut Applying, unseen: &mut Unseen) -> Result<(), Error> {
         let mut after = 0;
         loop {
-            if self.parts.volume.is_stopped() {
-                return Err(Error::stopping());
-            }
-            self.volume_present()?;
+            self.goes_on()?;
             run.pace.chunk();
-            let registry = self.clone();
-            let (last, suspects) = self.parts.blocking.run(move || registry.suspects(after)).await??;
+            let (registry, mut passed) = (self.clone(), std::mem::take(unseen));
+            let look = move || Ok::<_, Error>((registry.suspects(after, &mut passed)?, passed));
+            let ((last, suspects), passed) = self.parts.blocking.run(look).await??;
+            *unseen = passed;
             let mut findings = 0;
             for digest in &suspects {
-                findings += u64::from(matches!(self.settle(digest).await?, Judged::Damaged { .. }));
+                findings += u64::from(self.is_damaged(digest, unseen).await?);
             }
             if findings > 0 {
                 self.settle_steps(run, Vec::new(), PlanProgress { findings, ..PlanProgress::default() }).await?;
@@ -180,13 +268,27 @@ impl Registry {
         }
     }
 
+    /// Judges a suspect; one that cannot be judged now is passed over while the registry goes on.
+    async fn is_damaged(&self, digest: &Digest, unseen: &mut Unseen) -> Result<bool, Error> {
+        match self.settle(digest).await {
+            Ok(judged) => Ok(matches!(judged, Judged::Damaged { .. })),
+            Err(error) => {
+                self.goes_on()?;
+                unseen.note(&error);
+                Ok(false)
+            }
+        }
+    }
+
     /// The last row of a page, and those of it whose file is not there or of another length. Blocks.
-    fn suspects(&self, after: i64) -> Result<(Option<i64>, Vec<Digest>), Error> {
+    fn suspects(&self, after: i64, unseen: &mut Unseen) -> Result<(Option<i64>, Vec<Digest>), Error> {
         let page = self.parts.metadata.expected_files(after, BATCH)?;
         let mut suspects = Vec::new();
         for ExpectedFile { digest, size, .. } in &page {
-            if self.parts.blobs.stat(digest)?.is_none_or(|stat| stat.size != *size) {
-                suspects.push(digest.clone());
+            match self.parts.blobs.stat(digest) {
+                Ok(Some(stat)) if stat.size == *size => {}
+                Ok(_) => suspects.push(digest.clone()),
+                Err(error) => unseen.note(&error),
             }
         }
         Ok((page.last().map(|last| last.id), suspects))
@@ -209,9 +311,6 @@ impl Registry {
         Ok(self.parts.blocking.run(move || metadata.reconcile_wanted()).await??)
     }
 }
-
-const HELD: &str = "a snapshot holds it";
-const STUCK: &str = "it cannot be removed: the log says why";
 
 /// Moves what has no row from `batch`, which is then empty, to `strays`.
 fn without_rows(

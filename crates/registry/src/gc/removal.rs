@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcr_metadata::{
-    Actor, BlobStep, ManifestStep, PlanProgress, PlanStep, Removal, RemoveManifests, SettleSteps, Settled, StepAction,
-    StepState,
+    Actor, BlobStep, FilesStay, ManifestStep, PlanProgress, PlanStep, Removal, RemoveManifests, SettleSteps, Settled,
+    StepAction, StepState,
 };
 use mcr_oci::RepositoryName;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::error::Error;
 use crate::gc::asked::Asked;
 use crate::gc::chunk::{Chunk, Doomed, Unlinked};
 use crate::gc::pace::{FULL_CHUNK, Pace};
+use crate::gc::reconcile::Stays;
 use crate::holds::HeldBy;
 use crate::registry::Registry;
 use crate::retention::UntaggedRules;
@@ -34,6 +36,24 @@ pub(crate) struct Applying {
     pub(crate) left: bool,
     /// Whether it was said already that the run stands still.
     told: bool,
+}
+
+/// What became of files whose rows are gone.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Whether any lies there without a row.
+    left: bool,
+    /// Bytes of those that this run did not remove.
+    kept_bytes: u64,
+    /// Why no more were removed.
+    trouble: Option<Error>,
+}
+
+impl Files {
+    /// Whether not all of them went.
+    const fn stay(&self) -> bool {
+        self.left || self.kept_bytes > 0
+    }
 }
 
 /// What kind of write a step needs.
@@ -84,7 +104,7 @@ impl Registry {
                     Kind::Manifests => self.remove_manifests(run, now).await?,
                     Kind::Blobs => self.remove_blobs(run, now).await?,
                     Kind::Files => self.remove_files(run, now).await?,
-                    Kind::Other => self.skip(run, now.iter().map(|step| step.position), "no step of this job").await?,
+                    Kind::Other => self.skip(run, now.iter().map(|step| step.position), Stays::Foreign).await?,
                 }
                 rest = later;
                 self.rest(run).await?;
@@ -170,11 +190,11 @@ impl Registry {
 
     async fn remove_blobs(&self, run: &mut Applying, steps: &[PlanStep]) -> Result<(), Error> {
         let (mut todo, held) = self.without_held(run, steps).await?;
-        self.skip(run, held.into_iter(), "a snapshot holds it").await?;
+        self.skip(run, held.into_iter(), Stays::Held).await?;
         while !todo.is_empty() {
             let (chunk, busy) = Chunk::lock(&self.parts.locks, todo);
             let busy: Vec<u64> = busy.iter().map(|step| step.position).collect();
-            self.skip(run, busy.into_iter(), "somebody was writing or checking it").await?;
+            self.skip(run, busy.into_iter(), Stays::Busy).await?;
             if chunk.is_empty() {
                 return Ok(());
             }
@@ -182,48 +202,90 @@ impl Registry {
             let registry = self.clone();
             let request = chunk.request(&run.plan, run.asked.due(self.parts.clock.now_ms()), &run.actor);
             run.pace.wrote();
-            let (again, left) = self.finish(async move { registry.remove_chunk(chunk, request).await }).await?;
-            run.left |= left;
+            let (again, files) = self.finish(async move { registry.remove_chunk(chunk, request).await }).await?;
+            if files.stay() {
+                run.pace.wrote();
+            }
+            run.left |= files.left;
             todo = again;
         }
         Ok(())
     }
 
-    /// Rows, then files. Says which steps must be asked for again, and whether a file was left without a row.
+    /// Rows, then files. Says which steps must be asked for again, and what became of the files.
     async fn remove_chunk(
         &self,
         chunk: Chunk,
         request: mcr_metadata::RemoveBlobs,
-    ) -> Result<(Vec<BlobStep>, bool), Error> {
+    ) -> Result<(Vec<BlobStep>, Files), Error> {
+        let plan = request.plan.clone();
         let caches = Arc::clone(&self.parts.caches);
         let digests: Vec<_> = request.steps.iter().map(|step| step.digest.clone()).collect();
         let after = move |_: &Vec<Removal>| digests.iter().for_each(|digest| caches.blob_changed(digest));
         let removals = self.parts.writes.durable(|m, done| m.remove_blobs(request, done), after).await?;
         let (doomed, again) = chunk.removed(&removals);
-        let registry = self.clone();
-        let left = self.parts.blocking.run(move || registry.unlink_all(doomed)).await?;
-        if !matches!(left, Ok(false)) {
-            self.parts.writes.durable(|m, done| m.want_reconcile(true, done), |()| ()).await?;
+        let mut files = self.unlink_all(doomed).await?;
+        if files.stay() {
+            let stay = FilesStay { plan, bytes: files.kept_bytes, lie: files.left };
+            self.parts.writes.durable(|m, done| m.files_stay(stay, done), |()| ()).await?;
         }
-        Ok((again, left?))
+        files.trouble.take().map_or(Ok((again, files)), Err)
     }
 
-    /// Removes files, each lock free right after its own; says whether one was left. Blocks.
-    fn unlink_all(&self, doomed: Vec<Doomed>) -> Result<bool, Error> {
-        let mut left = false;
-        for doomed in doomed {
-            let digest = doomed.digest.clone();
-            match doomed.unlink(&self.parts.blobs, &self.parts.holds)? {
-                Unlinked::Gone => {}
-                Unlinked::Held => {
-                    tracing::info!(%digest, "a snapshot came meanwhile: the file stays, without a row, for the next run");
-                    left = true;
+    /// Removes files whose rows are gone, each under the lock of its digest and no other.
+    ///
+    /// # Errors
+    /// When the registry stops.
+    pub(crate) async fn unlink_all(&self, doomed: Vec<Doomed>) -> Result<Files, Error> {
+        let registry = self.clone();
+        let unlink_free = move || {
+            let (mut files, mut busy) = (Files::default(), Vec::new());
+            for doomed in doomed {
+                match registry.parts.locks.try_lock(&doomed.digest) {
+                    Some(lock) => registry.unlink(&doomed, lock, &mut files),
+                    None => busy.push(doomed),
                 }
-                // Not there, or behind a volume that went: then it is back with it.
-                Unlinked::Absent => left |= !self.parts.volume.look_now(),
             }
+            (files, busy)
+        };
+        let (mut files, busy) = self.parts.blocking.run(unlink_free).await?;
+        // A push has these in hand, mostly: it ends with a row, or it has failed and the file must go as it had to.
+        for doomed in busy {
+            let lock = self.parts.locks.lock(&doomed.digest).await;
+            let registry = self.clone();
+            let unlink = move || {
+                registry.unlink(&doomed, lock, &mut files);
+                files
+            };
+            files = self.parts.blocking.run(unlink).await?;
         }
-        Ok(left)
+        Ok(files)
+    }
+
+    /// Removes one file and adds up what became of it. After an error nothing more goes. Blocks.
+    fn unlink(&self, doomed: &Doomed, lock: OwnedMutexGuard<()>, files: &mut Files) {
+        let digest = &doomed.digest;
+        let unlinked = match files.trouble {
+            None => doomed.unlink(lock, &self.parts.metadata, &self.parts.blobs, &self.parts.holds),
+            Some(_) => Ok(Unlinked::Stuck),
+        };
+        let left = match unlinked {
+            Ok(Unlinked::Gone) => return,
+            Ok(Unlinked::Back) => false,
+            // Not there, or behind a volume that went: then it is back with it.
+            Ok(Unlinked::Absent) => !self.parts.volume.look_now(),
+            Ok(Unlinked::Stuck) => true,
+            Ok(Unlinked::Held) => {
+                tracing::info!(%digest, "a snapshot came meanwhile: the file stays, without a row, for the next run");
+                true
+            }
+            Err(error) => {
+                files.trouble = Some(error);
+                true
+            }
+        };
+        files.left |= left;
+        files.kept_bytes = files.kept_bytes.saturating_add(doomed.bytes);
     }
 
     /// The steps without those of blobs that a snapshot holds, and the positions of these. Waits while a snapshot is
@@ -257,26 +319,16 @@ impl Registry {
         }
     }
 
-    /// What a former process had removed the rows of when it was killed, perhaps without the files: they go now.
+    /// What a former process had removed the rows of when it was killed, perhaps without the files: they go now. Their
+    /// bytes were counted with the rows.
     async fn unlink_again(&self, run: &mut Applying) -> Result<(), Error> {
         let (metadata, plan) = (Arc::clone(&self.parts.metadata), run.plan.clone());
         let read = move || metadata.last_steps_done(&plan, StepAction::Blob, FULL_CHUNK);
-        for step in self.parts.blocking.run(read).await?? {
-            let guard = self.parts.locks.lock(&step.digest).await;
-            let registry = self.clone();
-            let left = self
-                .parts
-                .blocking
-                .run(move || -> Result<bool, Error> {
-                    if registry.parts.metadata.blob_anywhere(&step.digest)?.is_some() {
-                        return Ok(false);
-                    }
-                    registry.unlink_all(vec![Doomed::again(step.digest, guard)])
-                })
-                .await??;
-            run.left |= left;
-        }
-        Ok(())
+        let steps = self.parts.blocking.run(read).await??;
+        let doomed = steps.into_iter().map(|step| Doomed { digest: step.digest, bytes: 0 }).collect();
+        let files = self.unlink_all(doomed).await?;
+        run.left |= files.left;
+        files.trouble.map_or(Ok(()), Err)
     }
 
     /// Settles steps as not done.
@@ -287,9 +339,9 @@ impl Registry {
         &self,
         run: &mut Applying,
         positions: impl Iterator<Item = u64>,
-        why: &str,
+        why: Stays,
     ) -> Result<(), Error> {
-        let settled = positions.map(|position| Settled { position, skipped: Some(why.to_owned()) }).collect();
+        let settled = positions.map(|position| Settled { position, skipped: Some(why.to_string()) }).collect();
         self.settle_steps(run, settled, PlanProgress::default()).await
     }
 

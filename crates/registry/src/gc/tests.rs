@@ -18,6 +18,7 @@ use crate::testing::{Bed, NOW, admin};
 use crate::{Error, Settings};
 
 mod brake;
+mod files;
 mod model;
 
 const HOUR: i64 = 3_600_000;

@@ -25,7 +25,7 @@ impl Registry {
         settings: serde_json::Value,
         actor: Actor,
     ) -> Result<String, Error> {
-        let id = random_hex(16).map_err(Error::no_random)?;
+        let id = random_hex(16).map_err(|error| Error::no_random(&error))?;
         let at_ms = self.parts.clock.now_ms();
         let create = CreatePlan { id: id.clone(), job, dry_run, settings, actor, at_ms };
         let again = create.clone();

@@ -139,6 +139,7 @@ async fn what_a_run_removed_before_it_failed_is_counted_once() {
     bed.registry.add_steps(&id, &mut 0, steps).await.unwrap();
     // What snapshots hold cannot be known: no blob may go.
     let backups = bed.directory.path().join("backups");
+    #[expect(clippy::disallowed_methods, reason = "a hand on the file system")]
     std::os::unix::fs::symlink(&backups, &backups).unwrap();
     let planning = Planning::new(&bed.registry, &id, bed.registry.asked(now));
     assert!(bed.registry.turn_made(planning, false).await.unwrap());

@@ -1,14 +1,15 @@
 //! Undoing many deletes: page by page, closure by closure, with a report of what came back and what did not.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use mcr_metadata::{
     Actor, AuditEvent, Deletes, LostTag, MAX_REVIVED_LINKS, NoteRules, ReviveLinks, ReviveManifest, ReviveMode,
     ReviveOutcome, ReviveTag, Revived, Tombstone, Unrevivable, is_follower,
 };
-use mcr_oci::RepositoryName;
+use mcr_oci::{Digest, RepositoryName};
 use mcr_seams::random_hex;
 use serde_json::{Value, json};
 
@@ -42,26 +43,44 @@ enum Outcome {
 impl Registry {
     /// Brings back what `of` names; with the number of links to blobs that came back by themselves.
     pub(super) async fn undo(&self, of: Deletes, dry_run: bool, actor: Actor) -> Result<(RestoredRun, u64), Error> {
-        let id = random_hex(16).map_err(|error| {
-            tracing::error!(%error, "no random bytes to be had");
-            Error::unavailable("the system has no random bytes to give")
-        })?;
+        let id = random_hex(16).map_err(|error| Error::no_random(&error))?;
         let undoing = Undoing { of, dry_run, id, actor };
         let mut report = Report::default();
         if !dry_run {
             self.distrust(&undoing).await?;
         }
-        self.undo_tags(&undoing, &mut report).await?;
-        self.undo_manifests(&undoing, &mut report).await?;
+        let undone = self.undo_all(&undoing, &mut report).await;
         if !dry_run {
-            self.undo_links(&undoing, &mut report).await?;
-            self.tell_undo(&undoing, &report);
+            // However it ended: what came back until then is back.
+            self.tell_undo(&undoing, &report, undone.as_ref().err());
         }
+        undone?;
         report.run.repositories = report.repositories.len() as u64;
         Ok((report.run, report.blobs))
     }
 
-    /// A run of retention that somebody undoes was wrong: its rules only report until they are confirmed again.
+    async fn undo_all(&self, undoing: &Undoing, report: &mut Report) -> Result<(), Error> {
+        self.undo_tags(undoing, report).await?;
+        self.undo_manifests(undoing, report).await?;
+        if !undoing.dry_run {
+            self.undo_links(undoing, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether one of many can come back. One that cannot be looked at now is refused, and the others go on.
+    async fn may_return(&self, repository: &RepositoryName, digest: &Digest) -> Result<Result<(), String>, Error> {
+        match self.can_return(repository, digest).await {
+            Err(error) => {
+                self.goes_on()?;
+                Ok(Err(format!("{digest} cannot be looked at: {error}")))
+            }
+            looked => looked,
+        }
+    }
+
+    /// A run that somebody undoes was wrong: the rules of retention it rested on, a run of the collector's too, only
+    /// report until they are confirmed again.
     async fn distrust(&self, undoing: &Undoing) -> Result<(), Error> {
         let Deletes::Run(run) = &undoing.of else { return Ok(()) };
         let (metadata, asked) = (Arc::clone(&self.parts.metadata), run.clone());
@@ -78,7 +97,7 @@ impl Registry {
     async fn undo_tags(&self, undoing: &Undoing, report: &mut Report) -> Result<(), Error> {
         let mut after = 0;
         loop {
-            self.undo_goes_on()?;
+            self.goes_on()?;
             let (metadata, of) = (Arc::clone(&self.parts.metadata), undoing.of.clone());
             let page = self.parts.blocking.run(move || metadata.lost_tags(&of, after, PAGE)).await??;
             // Images before what follows them: with an image come its followers.
@@ -86,11 +105,14 @@ impl Registry {
                 page.found.into_iter().partition(|lost| is_follower(lost.tag.as_str()));
             for some in [others, followers] {
                 let work = some.into_iter().map(|lost| async {
-                    let outcome = self.undo_tag(undoing, &lost).await?;
-                    Ok::<_, Error>((lost, outcome))
+                    let outcome = self.undo_tag(undoing, &lost).await;
+                    (lost, outcome)
                 });
-                let outcomes: Vec<(LostTag, Outcome)> = stream::iter(work).buffered(AT_ONCE).try_collect().await?;
-                outcomes.into_iter().for_each(|(lost, outcome)| report.tag(lost, outcome));
+                let (mut outcomes, mut ended) = (pin!(stream::iter(work).buffered(AT_ONCE)), Ok(()));
+                while let Some((lost, outcome)) = outcomes.next().await {
+                    ended = ended.and(outcome.map(|outcome| report.tag(lost, outcome)));
+                }
+                ended?;
             }
             match page.next {
                 Some(next) => after = next,
@@ -111,7 +133,7 @@ impl Registry {
         if !is_last && matches!(undoing.of, Deletes::Since { .. }) {
             return Ok(Outcome::Nothing);
         }
-        if is_last && let Err(why) = self.can_return(&lost.repository, &lost.digest).await? {
+        if is_last && let Err(why) = self.may_return(&lost.repository, &lost.digest).await? {
             return Ok(Outcome::Refused(why));
         }
         if undoing.dry_run {
@@ -140,15 +162,18 @@ impl Registry {
     async fn undo_manifests(&self, undoing: &Undoing, report: &mut Report) -> Result<(), Error> {
         let mut after = 0;
         loop {
-            self.undo_goes_on()?;
+            self.goes_on()?;
             let (metadata, of) = (Arc::clone(&self.parts.metadata), undoing.of.clone());
             let page = self.parts.blocking.run(move || metadata.tombstones(&of, after, PAGE)).await??;
             let work = page.found.into_iter().map(|tombstone| async {
-                let outcome = self.undo_manifest(undoing, &tombstone).await?;
-                Ok::<_, Error>((tombstone, outcome))
+                let outcome = self.undo_manifest(undoing, &tombstone).await;
+                (tombstone, outcome)
             });
-            let outcomes: Vec<(Tombstone, Outcome)> = stream::iter(work).buffered(AT_ONCE).try_collect().await?;
-            outcomes.into_iter().for_each(|(tombstone, outcome)| report.manifest(&tombstone, outcome));
+            let (mut outcomes, mut ended) = (pin!(stream::iter(work).buffered(AT_ONCE)), Ok(()));
+            while let Some((tombstone, outcome)) = outcomes.next().await {
+                ended = ended.and(outcome.map(|outcome| report.manifest(&tombstone, outcome)));
+            }
+            ended?;
             match page.next {
                 Some(next) => after = next,
                 None => return Ok(()),
@@ -157,7 +182,7 @@ impl Registry {
     }
 
     async fn undo_manifest(&self, undoing: &Undoing, tombstone: &Tombstone) -> Result<Outcome, Error> {
-        if let Err(why) = self.can_return(&tombstone.repository, &tombstone.digest).await? {
+        if let Err(why) = self.may_return(&tombstone.repository, &tombstone.digest).await? {
             return Ok(Outcome::Refused(why));
         }
         if undoing.dry_run {
@@ -180,7 +205,7 @@ impl Registry {
         let (metadata, asked) = (Arc::clone(&self.parts.metadata), run.clone());
         for repository in self.parts.blocking.run(move || metadata.repositories_of_links(&asked)).await?? {
             loop {
-                self.undo_goes_on()?;
+                self.goes_on()?;
                 let at_ms = self.parts.clock.now_ms();
                 let write = ReviveLinks { repository: repository.clone(), run_id: run.clone(), at_ms };
                 let caches = Arc::clone(&self.parts.caches);
@@ -198,14 +223,7 @@ impl Registry {
         Ok(())
     }
 
-    fn undo_goes_on(&self) -> Result<(), Error> {
-        if self.parts.volume.is_stopping() {
-            return Err(Error::stopping());
-        }
-        self.volume_present()
-    }
-
-    fn tell_undo(&self, undoing: &Undoing, report: &Report) {
+    fn tell_undo(&self, undoing: &Undoing, report: &Report, ended: Option<&Error>) {
         let of = match &undoing.of {
             Deletes::Run(run) => json!({ "run_id": run }),
             Deletes::Since { since_ms, by } => json!({ "since": since_ms, "by": by }),
@@ -216,6 +234,7 @@ impl Registry {
             "tags": report.run.tags_restored,
             "manifests": report.run.manifests_restored,
             "refused": report.run.refused_total,
+            "ended": ended.map(ToString::to_string),
         });
         let now = self.parts.clock.now_ms();
         self.record(AuditEvent { details, ..about_nothing("run_restored", undoing.actor.clone(), now) });

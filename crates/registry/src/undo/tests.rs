@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mcr_metadata::BuryManifest;
+use mcr_metadata::{BuryManifest, Deletes};
 use mcr_oci::{Digest, Reference};
 
 use crate::retention::testing::{keep_last, settings};
@@ -332,4 +332,46 @@ async fn a_read_only_registry_undoes_and_deletes_nothing() {
     let options = crate::RetentionOptions::default();
     assert!(matches!(bed.registry.start_retention(&bed.global(), options).await, Err(Error::ReadOnly(_))));
     assert!(matches!(bed.registry.run_scheduled_retention().await, Err(Error::ReadOnly(_))));
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_refused_and_the_rest_comes_back() {
+    let bed = Bed::with(settings(vec![keep_last(0)]));
+    for content in ["one", "two", "three"] {
+        bed.put_image("app", content, None, &[content]).await;
+    }
+    let plan = bed.run_retention_now().await;
+    let hidden = Digest::sha256(b"two");
+    bed.hide_directory_of(&hidden, true);
+    let report = bed.undo_whole_run(&plan.id).await;
+    assert_eq!(report.tags_restored, 2, "{report:?}");
+    let why = &report.refused.iter().find(|refused| refused.what == "app:two").unwrap().why;
+    assert!(why.contains("cannot be looked at"), "{why}");
+    bed.hide_directory_of(&hidden, false);
+    assert_eq!(bed.undo_whole_run(&plan.id).await.tags_restored, 1);
+    bed.check_whole("app").await;
+}
+
+#[tokio::test]
+async fn an_undo_that_ends_early_is_told_all_the_same() {
+    let bed = Bed::with(settings(vec![keep_last(0)]));
+    bed.put_image("app", "one", None, &["one"]).await;
+    let plan = bed.run_retention_now().await;
+    let marker = bed.directory.path().join("layers/mcr-registry-id");
+    #[expect(clippy::disallowed_methods, reason = "a hand on the file system")]
+    std::fs::rename(&marker, marker.with_extension("away")).unwrap();
+    assert!(!bed.registry.parts.volume.look_now());
+    let undone = bed.registry.undo(Deletes::Run(plan.id.clone()), false, crate::plans::system()).await;
+    assert!(matches!(undone, Err(Error::Unavailable { .. })));
+    let is_told = async {
+        loop {
+            if let Some(told) = bed.told("run_restored").await.pop() {
+                break told.details;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), is_told).await.expect("it is told");
+    assert_eq!(told["tags"], 0);
+    assert!(told["ended"].as_str().unwrap().contains("not mounted"), "{told}");
 }

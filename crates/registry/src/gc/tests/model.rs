@@ -45,6 +45,8 @@ enum Plant {
     NoLocks,
     /// The file goes before the row.
     FileFirst,
+    /// A file goes because its row went, without another look for one.
+    TrustTheRows,
     /// Nobody asks what snapshots hold.
     NoHolds,
     /// A kill between row and file is not made good.
@@ -294,7 +296,7 @@ fn settle(world: &World) -> Result<(), String> {
     }
     let mut files = BTreeSet::new();
     for shard in shards() {
-        let visit = |digest: Digest, _| {
+        let visit = |digest: Digest, _stat| {
             files.insert(digest);
             ControlFlow::Continue(())
         };
@@ -339,6 +341,7 @@ fn planted_defects_are_found() {
         (Plant::TrustThePlan, 0, "promised"),
         (Plant::NoLocks, 0, ""),
         (Plant::FileFirst, 0, ""),
+        (Plant::TrustTheRows, 0, ""),
         (Plant::NoHolds, 0, "a snapshot refers to"),
         (Plant::NoReconcile, 20, "after quiet: files"),
     ];

@@ -27,7 +27,7 @@ fn begun(started: &Started) -> Result<Answer, ApiError> {
 )]
 pub(in super::super) async fn collect(request: &Request) -> Result<Answer, ApiError> {
     request.only(&[])?;
-    gc::may_start(&request.caller)?;
+    request.caller.may_administer()?;
     begun(&gc::start(&request.caller, &request.json_or_default()?).await?)
 }
 
@@ -53,7 +53,7 @@ pub(in super::super) async fn status(request: &Request) -> Result<Answer, ApiErr
 )]
 pub(in super::super) async fn retain(request: &Request) -> Result<Answer, ApiError> {
     request.only(&[])?;
-    gc::may_start(&request.caller)?;
+    request.caller.may_administer()?;
     begun(&retention::start(&request.caller, request.json_or_default()?).await?)
 }
 

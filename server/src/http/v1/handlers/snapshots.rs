@@ -17,7 +17,7 @@ use crate::http::respond::Answer;
 )]
 pub(in super::super) async fn take(request: &Request) -> Result<Answer, ApiError> {
     request.only(&[])?;
-    crate::api::gc::may_start(&request.caller)?;
+    request.caller.may_administer()?;
     let _: api::SnapshotRequest = request.json_or_default()?;
     json(StatusCode::CREATED, &api::take(&request.caller).await?)
 }

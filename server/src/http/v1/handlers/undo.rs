@@ -69,6 +69,6 @@ pub(in super::super) async fn repository(request: &Request, name: &RepositoryNam
 )]
 pub(in super::super) async fn run(request: &Request) -> Result<Answer, ApiError> {
     request.only(&[])?;
-    crate::api::gc::may_start(&request.caller)?;
+    request.caller.may_administer()?;
     json(StatusCode::OK, &api::run(&request.caller, request.json()?).await?)
 }

@@ -74,10 +74,20 @@ impl Collect {
         }
     }
 
-    fn unlink(&mut self, world: &World, doomed: Doomed) {
+    /// False where somebody else holds the lock.
+    fn unlink(world: &World, doomed: &Doomed) -> bool {
         let parts = &world.bed.registry.parts;
         let holds = if world.plant == Plant::NoHolds { &world.no_holds } else { &parts.holds };
-        doomed.unlink(&parts.blobs, holds).unwrap();
+        let locks = if world.plant == Plant::NoLocks { &world.no_locks } else { &parts.locks };
+        let Some(lock) = locks.try_lock(&doomed.digest) else { return false };
+        if world.plant == Plant::TrustTheRows {
+            if !holds.keeps(&doomed.digest).unwrap() {
+                parts.blobs.remove(&doomed.digest).unwrap();
+            }
+        } else {
+            doomed.unlink(lock, &parts.metadata, &parts.blobs, holds).unwrap();
+        }
+        true
     }
 
     fn remove_rows(&mut self, world: &World, chunk: Chunk) {
@@ -133,15 +143,12 @@ impl Machine for Collect {
         if !self.planned {
             self.make_plan(world);
         } else if let Some(step) = self.redo.pop_front() {
-            let Some(guard) = world.locks().try_lock(&step.digest) else {
-                self.redo.push_front(step);
-                return Ok(Progress::Blocked);
-            };
-            if world.metadata().blob_anywhere(&step.digest).unwrap().is_none() {
-                self.doomed.push_back(Doomed::again(step.digest, guard));
-            }
+            self.doomed.push_back(Doomed { digest: step.digest, bytes: 0 });
         } else if let Some(doomed) = self.doomed.pop_front() {
-            self.unlink(world, doomed);
+            if !Self::unlink(world, &doomed) {
+                self.doomed.push_back(doomed);
+                return Ok(Progress::Blocked);
+            }
         } else if let Some(chunk) = self.chunk.take() {
             self.remove_rows(world, chunk);
         } else if let Some(step) = self.steps.pop_front() {
