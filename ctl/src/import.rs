@@ -1,19 +1,17 @@
 //! `mcrctl import`: everything of one registry into the one at `--addr`, over the wire; never how a run goes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
-use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mcr_seams::Clock;
-use mcr_transfer::{Options, RegistryOrigin, RemoteSink, Report, Verdict, Watch, run as transfer};
+use mcr_transfer::{Options, RegistryOrigin, RemoteSink, Report, Shown, Verdict, Watch, run as transfer};
 use reqwest::Url;
 use serde_json::json;
 
 use crate::address::{base_url, shown};
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
-use crate::print::{self, Answer, printable};
+use crate::print::{self, Answer};
 use crate::runtime;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -77,7 +75,7 @@ pub(crate) fn run(global: &Global, command: &Import) -> Result<Answer, Failure> 
     let (old, new) = (global.client(from)?, global.client(to)?);
     let jobs = usize::from(command.jobs);
     let options = Options { repositories: repositories.clone(), ..Options::new(jobs, Clock::system().now_ms()) };
-    let bar = Arc::new(Bar::new(print::bars_wanted(global)));
+    let bar = Arc::new(Shown::of_tags(print::bars_wanted(global)));
     let report = runtime::block_on(async {
         // Told here in one line, and not as a run that ended before it began.
         old.ping().await?;
@@ -113,48 +111,7 @@ fn answer(report: &Report) -> Answer {
         Verdict::LeftOut => Outcome::Bad,
         Verdict::Undetermined => Outcome::Undetermined,
     };
-    let text = report.text().lines().map(|line| format!("{}\n", printable(line))).collect();
-    Answer { text, json: json!(report), outcome }
-}
-
-/// A bar over tags, with the bytes so far.
-struct Bar {
-    bar: ProgressBar,
-    bytes: AtomicU64,
-}
-
-impl Bar {
-    fn new(wanted: bool) -> Self {
-        let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let form = "{spinner} {pos}/{len} tags {wide_bar} {msg} {elapsed}";
-        // A template that does not parse would be a defect of this file; the bar is then a plain one.
-        let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
-        Self { bar, bytes: AtomicU64::new(0) }
-    }
-
-    fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-impl Watch for Bar {
-    fn tags(&self, count: u64) {
-        self.bar.inc_length(count);
-    }
-
-    fn tags_done(&self, count: u64) {
-        self.bar.inc(count);
-    }
-
-    fn bytes(&self, more: u64) {
-        let bytes = self.bytes.fetch_add(more, Ordering::Relaxed).saturating_add(more);
-        self.bar.set_message(BinaryBytes(bytes).to_string());
-    }
-
-    fn note(&self, line: &str) {
-        self.bar.println(printable(line));
-    }
+    Answer { text: report.text(), json: json!(report), outcome }
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mcr_client::Client;
-use mcr_transfer::save::{self, Choice, Output, Plan, SaveError, SavedImage, Wanted, Wire};
+use mcr_transfer::Shown;
+use mcr_transfer::save::{self, Choice, Output, SaveError, SavedImage, Wanted, Wire};
 use mcr_verifier::PlatformFilter;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::global::Global;
 use crate::kinds::FailOn;
 use crate::print::{self, Answer, printable};
@@ -39,15 +39,11 @@ pub(crate) struct Save {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Save only this platform of images that have several: OS/ARCH[/VARIANT]
-    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    #[arg(long, value_name = "PLATFORM", value_parser = save::platform)]
     platform: Option<PlatformFilter>,
     /// Requests under way at once while looking what is there
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-}
-
-fn platform(text: &str) -> Result<PlatformFilter, String> {
-    PlatformFilter::parse(text).ok_or_else(|| "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64".to_owned())
 }
 
 /// Saves.
@@ -83,14 +79,14 @@ pub(crate) fn run(global: &Global, command: &Save) -> Result<Answer, Failure> {
         // Opened only now: what cannot be saved touches no file.
         let output = Output::open(&command.output).map_err(|error| unwritten(command, &error.to_string()))?;
         let (images, bytes) = (plan.images.clone(), plan.bytes());
-        let bar = bar(global, &plan);
-        let written = save::write(plan, output, &|bytes| bar.inc(bytes), stop).await;
-        bar.finish_and_clear();
+        let bar = Shown::of_bytes(print::bars_wanted(global), bytes);
+        let written = save::write(plan, output, &|bytes| bar.more(bytes), stop).await;
+        bar.clear();
         match written {
             Ok(output) => output.keep().map_err(|error| unwritten(command, &error.to_string()))?,
             Err(error) => return answer(error, command),
         }
-        let text = text(&images, bytes, command);
+        let text = save::text(&images, bytes, &command.output);
         if to_stdout {
             print::note(global, text.trim_end());
             return Ok(Answer::printed());
@@ -115,7 +111,7 @@ async fn stopped(patience: Option<Duration>) -> String {
     };
     tokio::select! {
         () = over => "the time of --timeout is over; nothing was kept".to_owned(),
-        () = runtime::interrupted() => "interrupted; nothing was kept".to_owned(),
+        why = save::interrupted() => why,
     }
 }
 
@@ -136,7 +132,11 @@ fn answer(error: SaveError, command: &Save) -> Result<Answer, Failure> {
             let json = json!({"saved": false, "findings": findings});
             // Where stdout is for the tar, the exit code and stderr say it.
             if command.output.as_os_str() == "-" {
-                return Err(Failure::Refused(SaveError::Unsound(findings).to_string()));
+                let told = SaveError::Unsound(findings).to_string();
+                return Err(match outcome {
+                    Outcome::Undetermined => Failure::Undetermined(told),
+                    _ => Failure::Refused(told),
+                });
             }
             Ok(Answer { text, json, outcome })
         }
@@ -145,18 +145,6 @@ fn answer(error: SaveError, command: &Save) -> Result<Answer, Failure> {
         SaveError::Stopped(why) => Err(Failure::Undetermined(why)),
         SaveError::Output(error) => Err(unwritten(command, &error.to_string())),
     }
-}
-
-fn text(images: &[SavedImage], bytes: u64, command: &Save) -> String {
-    let lines = images.iter().map(|image| {
-        let note = image.note.as_ref().map(|note| format!("  note: {}\n", printable(note))).unwrap_or_default();
-        format!("{} {}\n{note}", printable(&image.name), image.digest)
-    });
-    let place = match command.output.as_os_str() == "-" {
-        true => "stdout".to_owned(),
-        false => command.output.display().to_string(),
-    };
-    format!("{}saved {} to {place}\n", lines.collect::<String>(), BinaryBytes(bytes))
 }
 
 fn document(images: &[SavedImage], bytes: u64, command: &Save) -> Value {
@@ -172,12 +160,4 @@ fn document(images: &[SavedImage], bytes: u64, command: &Save) -> Value {
         })
         .collect();
     json!({"saved": true, "file": command.output.display().to_string(), "bytes": bytes, "images": images})
-}
-
-fn bar<S>(global: &Global, plan: &Plan<S>) -> ProgressBar {
-    let target = if print::bars_wanted(global) { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let form = "{spinner} {bytes}/{total_bytes} {wide_bar} {binary_bytes_per_sec} {eta}";
-    // A template that does not parse would be a defect of this file; the bar is then a plain one.
-    let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(plan.bytes()), target).with_style(style)
 }

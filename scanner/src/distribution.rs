@@ -27,7 +27,7 @@ use crate::report::{Information, Scanned};
 use crate::settings::{Settings, Watch};
 use crate::{Part, suggestion};
 use links::{Link, Patience};
-pub use open::{OpenTree, TreeRepository, TreeTag, TreeTags, open_trees};
+pub use open::{OpenTree, TreeRepository, TreeTag, TreeTags, Trees, open_trees};
 pub(crate) use repair::plan;
 use repository::Outcome;
 use store::Store;

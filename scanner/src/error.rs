@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum ScanError {
     /// Nothing at the path looks like a registry.
     #[error(
-        "{} is no registry this program knows: looked for docker/registry/v2 (distribution, or folders that hold one), mcr.db (this registry), oci-layout with index.json (an OCI layout); name another path, or say --layout",
+        "{} is no registry this program knows: looked for docker/registry/v2 (distribution, or folders that hold one), mcr.db (this registry), oci-layout with index.json (an OCI layout); name another path",
         path.display()
     )]
     NotRecognised {

@@ -41,6 +41,8 @@ impl Layout {
 
 /// Entries that are said to be passed over, at most.
 const NOTED_MAX: usize = 10;
+/// Entries that are kept of what is passed over.
+const PASSED_MAX: usize = 1_000;
 /// Directories that are looked at for registries below a path.
 const LOOKED_AT_MAX: usize = 20_000;
 
@@ -52,6 +54,27 @@ const STORAGE: &[u8] = b"docker/registry/v2";
 
 /// The name of our database in a data directory.
 const DATABASE: &[u8] = b"mcr.db";
+
+/// What a disk check makes in the root of a file system, closed to everybody: never a registry.
+const LOST_AND_FOUND: &[u8] = b"lost+found";
+
+/// What lies at a path.
+#[derive(Debug, Default)]
+pub(crate) struct Registries {
+    /// Those that are known, by name.
+    pub(crate) found: Vec<Found>,
+    /// What may hold others, and was not looked into.
+    pub(crate) passed: Vec<Passed>,
+}
+
+/// A directory that was not looked into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// One line that says which, and why.
+    pub(crate) line: String,
+    /// Whether it could not be looked into, and may be another time; what leads out of the folder never is.
+    pub(crate) closed: bool,
+}
 
 /// One registry.
 #[derive(Debug, Clone)]
@@ -70,7 +93,7 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// Where there is none that is known, or nothing can be looked at.
-pub(crate) fn find(path: &Path, forced: Option<Layout>, watch: &dyn Watch) -> Result<Vec<Found>, ScanError> {
+pub(crate) fn find(path: &Path, forced: Option<Layout>, watch: &dyn Watch) -> Result<Registries, ScanError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned());
     let tree = match Tree::open(&path) {
@@ -79,26 +102,34 @@ pub(crate) fn find(path: &Path, forced: Option<Layout>, watch: &dyn Watch) -> Re
         other => return Err(ScanError::Unreachable { path, why: other.reason() }),
     };
     if let Some(found) = registry_at(&tree, &path, &name, forced)? {
-        return Ok(vec![found]);
+        return Ok(Registries::of(found));
     }
-    let mut search = Search { folder: &path, forced, found: Vec::new(), looked_at: 0, noted: 0, watch };
+    let mut search = Search { folder: &path, forced, all: Registries::default(), looked_at: 0, noted: 0, watch };
     search.below(&tree, tree.root(), "", 1)?;
-    if search.found.is_empty() {
+    let mut all = search.all;
+    if all.found.is_empty() {
         return match forced {
             // Somebody says so, and an empty registry has nothing to know it by.
             Some(layout) if is_empty(&tree) => {
                 let inside = if layout == Layout::Mcr { DATABASE.to_vec() } else { Vec::new() };
-                Ok(vec![Found { name, path, layout, inside, has_proxy_state: has_proxy_state(&tree) }])
+                Ok(Registries::of(Found { name, path, layout, inside, has_proxy_state: has_proxy_state(&tree) }))
             }
             _ => Err(ScanError::NotRecognised { path }),
         };
     }
-    search.found.sort_by(|one, two| one.name.cmp(&two.name));
-    Ok(search.found)
+    all.found.sort_by(|one, two| one.name.cmp(&two.name));
+    Ok(all)
+}
+
+impl Registries {
+    /// One, and nothing beside it.
+    fn of(found: Found) -> Self {
+        Self { found: vec![found], passed: Vec::new() }
+    }
 }
 
 /// A file: our database, or nothing we know.
-fn database_file(path: &Path, forced: Option<Layout>) -> Result<Vec<Found>, ScanError> {
+fn database_file(path: &Path, forced: Option<Layout>) -> Result<Registries, ScanError> {
     let not_known = || ScanError::NotRecognised { path: path.to_owned() };
     let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else { return Err(not_known()) };
     let tree = match Tree::open(folder) {
@@ -113,7 +144,8 @@ fn database_file(path: &Path, forced: Option<Layout>) -> Result<Vec<Found>, Scan
         other => return Err(ScanError::Unreachable { path: path.to_owned(), why: other.reason() }),
     }
     let name = file.to_string_lossy().into_owned();
-    Ok(vec![Found { name, path: folder.to_owned(), layout: Layout::Mcr, inside, has_proxy_state: false }])
+    let path = folder.to_owned();
+    Ok(Registries::of(Found { name, path, layout: Layout::Mcr, inside, has_proxy_state: false }))
 }
 
 /// Whether the file begins as a SQLite database does.
@@ -191,7 +223,7 @@ fn is_empty(tree: &Tree) -> bool {
 struct Search<'a> {
     folder: &'a Path,
     forced: Option<Layout>,
-    found: Vec<Found>,
+    all: Registries,
     looked_at: usize,
     noted: usize,
     watch: &'a dyn Watch,
@@ -214,7 +246,12 @@ impl Search<'_> {
         for part in parts {
             self.looked_at += 1;
             if self.looked_at > LOOKED_AT_MAX {
-                self.watch.note(&format!("only the first {LOOKED_AT_MAX} directories were looked at for registries"));
+                if self.looked_at == LOOKED_AT_MAX + 1 {
+                    self.pass(
+                        format!("only the first {LOOKED_AT_MAX} directories were looked at for registries"),
+                        true,
+                    );
+                }
                 break;
             }
             // A name that is no text is opened as its bytes and shown as well as it can be.
@@ -222,24 +259,41 @@ impl Search<'_> {
             let whole = if name.is_empty() { shown } else { format!("{name}/{shown}") };
             match tree.directory(at, &part) {
                 Answer::There(directory) => self.child(tree, &directory, &whole, depth)?,
-                Answer::Outside => self.note(&format!(
-                    "{}: a symbolic link that leads out of the folder is not followed; name its target as a path of its own",
-                    self.folder.join(&whole).display()
-                )),
-                Answer::Failed(_) => self.note(&format!("{} cannot be looked at", self.folder.join(&whole).display())),
+                // A link to a file, or to nothing, leads to no registry.
+                Answer::Outside if self.leads_to_no_directory(at, &part) => {}
+                Answer::Outside => {
+                    let shown = self.folder.join(&whole);
+                    let why = "a symbolic link that leads out of the folder is not followed; name its target as a path of its own";
+                    self.pass(format!("{}: {why}", shown.display()), false);
+                }
+                Answer::Failed(_) if part == LOST_AND_FOUND => {}
+                failed @ Answer::Failed(_) => {
+                    let shown = self.folder.join(&whole);
+                    self.pass(format!("{} cannot be looked at: {}", shown.display(), failed.reason()), true);
+                }
                 Answer::Absent | Answer::Odd(_) => {}
             }
         }
         Ok(())
     }
 
+    fn leads_to_no_directory(&self, at: &Directory, part: &[u8]) -> bool {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let [above, own] = [at.below_root(), part].map(std::ffi::OsStr::from_bytes);
+        matches!(Tree::open(&self.folder.join(above).join(own)), Answer::Odd(_) | Answer::Absent)
+    }
+
     /// Tells what was passed over; a folder of something else has thousands of such entries.
-    fn note(&mut self, line: &str) {
+    fn pass(&mut self, line: String, closed: bool) {
         self.noted += 1;
         match self.noted.cmp(&NOTED_MAX) {
-            Ordering::Less => self.watch.note(line),
+            Ordering::Less => self.watch.note(&line),
             Ordering::Equal => self.watch.note("and more that is passed over"),
             Ordering::Greater => {}
+        }
+        if self.all.passed.len() < PASSED_MAX {
+            self.all.passed.push(Passed { line, closed });
         }
     }
 
@@ -251,7 +305,7 @@ impl Search<'_> {
         match registry_at(&own, &path, name, self.forced)? {
             Some(mut found) => {
                 name.clone_into(&mut found.name);
-                self.found.push(found);
+                self.all.found.push(found);
                 Ok(())
             }
             None if depth < DEPTH_MAX => self.below(tree, at, name, depth + 1),

@@ -18,7 +18,7 @@ mod report;
 mod scan;
 mod settings;
 
-pub use distribution::{OpenTree, TreeRepository, TreeTag, TreeTags, open_trees};
+pub use distribution::{OpenTree, TreeRepository, TreeTag, TreeTags, Trees, open_trees};
 pub use error::ScanError;
 pub use kind::{Kind, KindRules};
 pub use layout::Layout;

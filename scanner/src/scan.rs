@@ -31,7 +31,7 @@ pub(crate) struct Part {
 pub fn scan(paths: &[PathBuf], settings: &Settings, watch: &dyn Watch) -> Result<Report, ScanError> {
     let mut found = Vec::new();
     for path in paths {
-        found.extend(layout::find(path, settings.layout, watch)?);
+        found.extend(layout::find(path, settings.layout, watch)?.found);
     }
     for name in settings.kinds.names() {
         if !found.iter().any(|found| found.name == name) {

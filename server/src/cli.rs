@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use mcr_seams::{Clock, rfc3339};
 
 use crate::config::{AuthMode, LogFormat, Problems};
+use crate::place::Place;
 use crate::startup::{self, DevRequest, Startup};
 use crate::{check_config, dev, import, init, restore, save, snapshot};
 
@@ -158,9 +159,8 @@ An image is called as the reference says; without a host, as the first external_
 
 #[derive(Debug, Args)]
 struct Save {
-    /// Configuration file; may be repeated, a later one wins
-    #[arg(long, value_name = "FILE", required = true)]
-    config: Vec<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// What to save: [HOST[:PORT]/]NAME[:TAG][@DIGEST]
     #[arg(value_name = "REF", required = true)]
     references: Vec<String>,
@@ -168,7 +168,7 @@ struct Save {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Save only this platform of images that have several: OS/ARCH[/VARIANT]
-    #[arg(long, value_name = "PLATFORM", value_parser = save::platform)]
+    #[arg(long, value_name = "PLATFORM", value_parser = mcr_transfer::save::platform)]
     platform: Option<mcr_verifier::PlatformFilter>,
 }
 
@@ -258,8 +258,8 @@ fn dispatch(cli: Cli, serve: impl FnOnce(Startup) -> ExitCode) -> Result<ExitCod
         Command::Restore(asked) => return restore::run(&asked),
         Command::Import(asked) => return import::run(&asked, cli.log_format),
         Command::Save(asked) => {
-            let Save { config, references, output, platform } = asked;
-            save::run(&save::Request { config, references, output, platform })?;
+            let Save { place, references, output, platform } = asked;
+            save::run(&save::Request { place, references, output, platform })?;
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,8 +5,8 @@ mod audit;
 mod known;
 mod login;
 mod policy;
-mod shown;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,10 +15,12 @@ use clap::{Args, ValueEnum};
 use mcr_access::{AccountKind, Administer, GlobalPermit, Identity};
 use mcr_client::Client;
 use mcr_oci::RepositoryName;
-use mcr_registry::{Adopter, Paths, Registry};
+use mcr_registry::{Adopter, IMPORT, Paths, Registry};
 use mcr_scanner::KindRules;
 use mcr_seams::Clock;
-use mcr_transfer::{DrySink, LocalSink, Options, RegistryOrigin, Report, Times, TreeOrigin, Watch, run as transfer};
+use mcr_transfer::{
+    DrySink, LocalSink, Options, RegistryOrigin, Report, Shown, Sink, Times, TreeOrigin, Watch, run as transfer,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{Failure, print};
@@ -27,7 +29,6 @@ use crate::lock::{DataLock, LockError};
 use crate::place::{self, Place};
 use crate::{files, logging, process, serve, startup};
 use known::Rows;
-use shown::Shown;
 
 /// What is printed below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -108,20 +109,34 @@ enum Whence {
 /// Where images come from.
 enum Source {
     Tree(PathBuf),
-    Registry(Box<Client>),
+    Registry(Box<login::Origin>),
+}
+
+/// Everything that a run goes by.
+struct Work<'a> {
+    asked: &'a Import,
+    source: Source,
+    /// The tree of a source that is one.
+    tree: Option<TreeOrigin>,
+    /// The rules of the origin, where they come as well.
+    rules: Option<Vec<policy::Read>>,
+    shown: Arc<Shown>,
 }
 
 /// What a run came to.
+#[derive(Default)]
 struct Outcome {
     report: Report,
     policy: Option<policy::Done>,
     audit: Option<audit::Done>,
+    /// What could not be done after the images were brought, a line each.
+    undone: Vec<String>,
 }
 
 /// Imports.
 ///
 /// # Errors
-/// What is wrong; nothing was changed then.
+/// What is wrong; nothing was changed then. What goes wrong later is told with the report.
 pub fn run(asked: &Import, log_format: Option<LogFormat>) -> Result<ExitCode, Failure> {
     let usage = |line: String| Failure { code: 2, lines: vec![line] };
     let config = asked.place.load()?;
@@ -145,28 +160,40 @@ pub fn run(asked: &Import, log_format: Option<LogFormat>) -> Result<ExitCode, Fa
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Failure::refused(format!("the runtime cannot be started: {error}")))?;
-    let shown = Arc::new(Shown::new(asked.quiet || asked.json));
-    let source = match source {
-        Source::Registry(client) => {
-            Source::Registry(Box::new(runtime.block_on(asked.login.reach(*client, &asked.origin))?))
-        }
-        tree @ Source::Tree(_) => tree,
+    let shown = Arc::new(Shown::of_tags(!asked.quiet && !asked.json && std::io::stderr().is_terminal()));
+    // Before anything is made: an origin that is not there, or does not give what was asked for, must leave nothing
+    // behind.
+    let (source, rules) = runtime.block_on(reach(asked, source))?;
+    let tree = match &source {
+        Source::Tree(path) => Some(tree(asked, path, &kinds)?),
+        Source::Registry(_) => None,
     };
+    let work = Work { asked, source, tree, rules, shown };
     let outcome = if asked.dry_run {
-        runtime.block_on(dry(asked, &config, &source, &kinds, &shown))
+        runtime.block_on(dry(&work, &config))
     } else {
         startup::refuse_network_filesystem(&config)?;
         refuse_other_user(&config)?;
-        // Before anything is made: an origin that is not there must leave nothing behind.
-        let tree = match &source {
-            Source::Tree(path) => Some(tree(asked, path, &kinds)?),
-            Source::Registry(_) => None,
-        };
         let _lock = lock(asked, &config)?;
-        runtime.block_on(wet(asked, &config, &source, tree, &shown))
+        runtime.block_on(wet(&work, &config))
     };
-    shown.clear();
+    work.shown.clear();
     tell(asked, &outcome?)
+}
+
+/// The source, let in, and whether it gives its rules and its audit log, where they are asked for: hours of import come
+/// before they are needed.
+async fn reach(asked: &Import, source: Source) -> Result<(Source, Option<Vec<policy::Read>>), Failure> {
+    let Source::Registry(origin) = source else { return Ok((source, None)) };
+    let origin = origin.reach().await?;
+    let rules = match asked.with_policy {
+        true => Some(policy::list(origin.client()).await?),
+        false => None,
+    };
+    if asked.with_audit {
+        audit::ask(origin.client()).await?;
+    }
+    Ok((Source::Registry(Box::new(origin)), rules))
 }
 
 fn lock(asked: &Import, config: &Config) -> Result<DataLock, Failure> {
@@ -201,7 +228,7 @@ fn source(asked: &Import) -> Result<Source, Failure> {
     if !is_url && (path.is_absolute() || asked.origin.starts_with('.') || files::exists(path).unwrap_or(false)) {
         return Ok(Source::Tree(path.to_owned()));
     }
-    Ok(Source::Registry(Box::new(asked.login.client(&asked.origin)?)))
+    Ok(Source::Registry(Box::new(asked.login.origin(&asked.origin)?)))
 }
 
 fn options(asked: &Import, source: &Source) -> Options {
@@ -226,51 +253,32 @@ fn times(asked: &Import) -> Times {
     }
 }
 
-async fn dry(
-    asked: &Import,
-    config: &Config,
-    source: &Source,
-    kinds: &KindRules,
-    shown: &Arc<Shown>,
-) -> Result<Outcome, Failure> {
-    let sink = DrySink::new(Rows::open(&config.database.path)?);
-    let options = options(asked, source);
-    let mut report = match source {
-        Source::Tree(path) => transfer(&tree(asked, path, kinds)?, &sink, &options, shown.as_ref()).await,
-        Source::Registry(client) => transfer(&registry(asked, client, &options), &sink, &options, shown.as_ref()).await,
-    };
-    report.dry_run = true;
-    Ok(Outcome { report, policy: None, audit: None })
+async fn dry(work: &Work<'_>, config: &Config) -> Result<Outcome, Failure> {
+    let settings = serve::settings(config).map_err(Failure::refused)?;
+    let sink = DrySink::new(Rows::open(&config.database.path, settings)?);
+    let report = Report { dry_run: true, ..work.transfer(&sink).await };
+    Ok(Outcome { report, ..Outcome::default() })
 }
 
-async fn wet(
-    asked: &Import,
-    config: &Config,
-    source: &Source,
-    tree: Option<TreeOrigin>,
-    shown: &Arc<Shown>,
-) -> Result<Outcome, Failure> {
+async fn wet(work: &Work<'_>, config: &Config) -> Result<Outcome, Failure> {
     let registry = open(config).await?;
-    let identity = Identity::new("import", AccountKind::Human, true, None);
+    let identity = Identity::new(IMPORT, AccountKind::Human, true, None);
     let permit = registry
         .permit_global::<Administer>(&identity)
         .map_err(|_| Failure::refused("the built-in rule of administrators is not in force; this build is broken"))?;
-    let outcome = import(asked, source, tree, &registry, &permit, &identity, shown).await;
+    let outcome = import(work, &registry, &permit, &identity).await;
     registry.close().await;
     outcome
 }
 
 async fn import(
-    asked: &Import,
-    source: &Source,
-    tree: Option<TreeOrigin>,
+    work: &Work<'_>,
     registry: &Registry,
     permit: &GlobalPermit<Administer>,
     identity: &Identity,
-    shown: &Arc<Shown>,
 ) -> Result<Outcome, Failure> {
     let adopter = registry.adopter(permit);
-    let options = options(asked, source);
+    let Work { asked, source, .. } = work;
     let said = json!({
         "origin": origin_name(source),
         "repositories": asked.repository,
@@ -279,27 +287,42 @@ async fn import(
         "hardlinks": asked.hardlinks,
     });
     adopter.tell("import_started", said).await.map_err(Failure::refused)?;
-    let sink = sink(&adopter, asked, shown);
-    let mut outcome = Outcome { report: Report::default(), policy: None, audit: None };
-    outcome.report = match (source, &tree) {
-        (Source::Registry(client), _) => {
-            let from = self::registry(asked, client, &options);
-            transfer(&from, &sink, &options, shown.as_ref()).await
-        }
-        (Source::Tree(_), Some(tree)) => transfer(tree, &sink, &options, shown.as_ref()).await,
-        (Source::Tree(_), None) => Report::default(),
-    };
-    if let Source::Registry(client) = source {
-        if asked.with_policy {
-            outcome.policy = Some(policy::import(client, registry, identity).await?);
-        }
-        if asked.with_audit {
-            outcome.audit = Some(audit::import(client, registry, permit, &adopter).await?);
+    // From here on things change: whatever fails is told with what was done.
+    let mut outcome =
+        Outcome { report: work.transfer(&sink(&adopter, asked, &work.shown)).await, ..Outcome::default() };
+    if let Some(rules) = &work.rules {
+        match policy::import(rules, registry, identity).await {
+            Ok(done) => outcome.policy = Some(done),
+            Err(failure) => outcome.undone.extend(failure.lines),
         }
     }
-    let done = json!({ "origin": origin_name(source), "counts": outcome.report.counts, "bytes": outcome.report.bytes, "ended": outcome.report.ended });
-    adopter.tell("import_completed", done).await.map_err(Failure::refused)?;
+    if let (Source::Registry(origin), true) = (source, asked.with_audit) {
+        let done = outcome.audit.insert(audit::Done::default());
+        if let Err(failure) = audit::import(origin.client(), registry, permit, &adopter, done).await {
+            outcome.undone.extend(failure.lines);
+        }
+    }
+    let Report { counts, bytes, ended, .. } = &outcome.report;
+    let done = json!({
+        "origin": origin_name(source), "counts": counts, "bytes": bytes, "ended": ended, "undone": outcome.undone,
+    });
+    if let Err(error) = adopter.tell("import_completed", done).await {
+        outcome.undone.push(format!("import_completed cannot be written into the audit trail: {error}"));
+    }
     Ok(outcome)
+}
+
+impl Work<'_> {
+    async fn transfer<S: Sink>(&self, sink: &S) -> Report {
+        let options = options(self.asked, &self.source);
+        match (&self.source, &self.tree) {
+            (Source::Registry(origin), _) => {
+                transfer(&registry(self.asked, origin.client(), &options), sink, &options, self.shown.as_ref()).await
+            }
+            (Source::Tree(_), Some(tree)) => transfer(tree, sink, &options, self.shown.as_ref()).await,
+            (Source::Tree(_), None) => Report::default(),
+        }
+    }
 }
 
 fn sink(adopter: &Adopter, asked: &Import, shown: &Arc<Shown>) -> LocalSink {
@@ -322,7 +345,7 @@ fn registry(asked: &Import, client: &Client, options: &Options) -> RegistryOrigi
 fn origin_name(source: &Source) -> String {
     match source {
         Source::Tree(path) => path.display().to_string(),
-        Source::Registry(client) => client.host().to_owned(),
+        Source::Registry(origin) => origin.client().host().to_owned(),
     }
 }
 
@@ -337,7 +360,7 @@ async fn open(config: &Config) -> Result<Registry, Failure> {
 }
 
 fn tell(asked: &Import, outcome: &Outcome) -> Result<ExitCode, Failure> {
-    let Outcome { report, policy, audit } = outcome;
+    let Outcome { report, policy, audit, undone } = outcome;
     if asked.json {
         let mut document = serde_json::to_value(report).map_err(Failure::refused)?;
         if let Value::Object(document) = &mut document {
@@ -347,6 +370,9 @@ fn tell(asked: &Import, outcome: &Outcome) -> Result<ExitCode, Failure> {
             if let Some(audit) = audit {
                 document.insert("audit".to_owned(), serde_json::to_value(audit).map_err(Failure::refused)?);
             }
+            if !undone.is_empty() {
+                document.insert("undone".to_owned(), json!(undone));
+            }
         }
         print(format!("{document:#}\n").as_bytes())?;
     } else if !asked.quiet {
@@ -355,6 +381,9 @@ fn tell(asked: &Import, outcome: &Outcome) -> Result<ExitCode, Failure> {
         text.extend(audit.as_ref().map(audit::Done::text));
         text.push_str(&report.text());
         print(text.as_bytes())?;
+    }
+    if !undone.is_empty() {
+        return Err(Failure { code: 3, lines: undone.clone() });
     }
     let refused = policy.as_ref().is_some_and(|policy| !policy.refused.is_empty());
     let code = report.verdict().code();

@@ -6,19 +6,20 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mcr_oci::{Digest, Reference, RepositoryName, Tag};
+use mcr_transfer::Shown;
 use mcr_transfer::save::{self, Choice, Local, Output, SaveError, Wanted};
 use mcr_verifier::PlatformFilter;
 
 use crate::cli::{Failure, print};
-use crate::config::{self, Config, Environment, Sources};
+use crate::config::Config;
+use crate::place::Place;
 
 /// What `save` was asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// `--config`
-    pub config: Vec<PathBuf>,
+    /// Where the registry lies.
+    pub place: Place,
     /// The references.
     pub references: Vec<String>,
     /// `--output`
@@ -27,21 +28,12 @@ pub struct Request {
     pub platform: Option<PlatformFilter>,
 }
 
-/// Reads `--platform`.
-///
-/// # Errors
-/// What was expected.
-pub fn platform(text: &str) -> Result<PlatformFilter, String> {
-    PlatformFilter::parse(text).ok_or_else(|| "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64".to_owned())
-}
-
 /// Saves.
 ///
 /// # Errors
 /// What is wrong with a reference, with what it leads to, or with the file.
 pub fn run(request: &Request) -> Result<(), Failure> {
-    let loaded = config::load(Sources::of_files(request.config.clone(), Environment::of_process()))?;
-    let config = &loaded.config;
+    let config = &request.place.load()?;
     let local = Arc::new(Local::open(&config.database.path, &config.storage.layers_path).map_err(Failure::refused)?);
     let mut wanted = Vec::new();
     for text in &request.references {
@@ -68,20 +60,12 @@ async fn save_all(wanted: Vec<Wanted<Local>>, choice: &Choice, request: &Request
     // Opened only now: what cannot be saved touches no file.
     let output = Output::open(&request.output).map_err(|error| unwritten(&error))?;
     let (images, bytes) = (plan.images.clone(), plan.bytes());
-    let bar = bar(bytes);
-    let written = save::write(plan, output, &|bytes| bar.inc(bytes), interrupted()).await;
-    bar.finish_and_clear();
+    let bar = Shown::of_bytes(std::io::stderr().is_terminal(), bytes);
+    let written = save::write(plan, output, &|bytes| bar.more(bytes), save::interrupted()).await;
+    bar.clear();
     let output = written.map_err(|error| failure(error, &request.output))?;
     output.keep().map_err(|error| unwritten(&error))?;
-    let lines = images.iter().map(|image| {
-        let note = image.note.as_ref().map(|note| format!("  note: {note}\n")).unwrap_or_default();
-        format!("{} {}\n{note}", image.name, image.digest)
-    });
-    let place = match request.output.as_os_str() == "-" {
-        true => "stdout".to_owned(),
-        false => request.output.display().to_string(),
-    };
-    Ok(format!("{}saved {} to {place}\n", lines.collect::<String>(), BinaryBytes(bytes)))
+    Ok(save::text(&images, bytes, &request.output))
 }
 
 fn failure(error: SaveError, output: &Path) -> Failure {
@@ -95,34 +79,6 @@ fn failure(error: SaveError, output: &Path) -> Failure {
         SaveError::Output(error) => Failure::refused(format!("{}: {error}", output.display())),
         error => Failure::refused(error),
     }
-}
-
-/// Comes to an end when somebody wants this to end: the file that was begun is then removed.
-async fn interrupted() -> String {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signals) => drop(signals.recv().await),
-            // It ends the process then, as it does where nobody waits for it.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-    }
-    "interrupted; nothing was kept".to_owned()
-}
-
-fn bar(bytes: u64) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let form = "{spinner} {bytes}/{total_bytes} {wide_bar} {binary_bytes_per_sec} {eta}";
-    // A template that does not parse would be a defect of this file; the bar is then a plain one.
-    let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(bytes), target).with_style(style)
 }
 
 /// Reads `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`. The host is what the image shall be called by; without one it is the one

@@ -3,13 +3,14 @@
 use mcr_tests::distribution::Program;
 use mcr_tests::{Image, Random, process, pull, push};
 
-use crate::scene::{LIMIT, Scene, command, import, pushed_at, serve};
+use crate::scene::{LIMIT, Scene, command, import, pushed_at, read, serve};
 
 #[test]
 fn killed_anywhere_and_run_again_it_comes_to_the_same() {
     let scene = Scene::new(Program::Two, 21);
     let points = [
         "blob.write",
+        "blob.sync_all",
         "blob.synced",
         "blob.renamed",
         "blob.dir_synced",
@@ -33,6 +34,18 @@ fn killed_anywhere_and_run_again_it_comes_to_the_same() {
     assert_eq!(pull::assert_all_whole(&server.client()), 4);
     let uploads = std::fs::read_dir(scene.data().join("uploads")).unwrap().count();
     assert_eq!(uploads, 0, "what killed runs left behind is gone");
+}
+
+#[test]
+fn what_did_not_reach_the_disk_is_brought_again() {
+    let scene = Scene::new(Program::Two, 28);
+    let mut command = command(&scene.data());
+    command.env("MCR_FAULTS", "blob.sync_all=eio@1").arg("--json").arg(scene.root());
+    let failed = read(&process::run_within(&mut command, LIMIT));
+    failed.expect(3);
+    assert!(failed.json["ended"].is_string(), "{failed:#?}");
+    import(&scene.data(), [scene.root()]).expect(0);
+    assert_eq!(pull::assert_all_whole(&serve(&scene.data()).client()), 4);
 }
 
 #[test]

@@ -74,6 +74,36 @@ fn images_rules_and_audit_log_come_once() {
 }
 
 #[test]
+fn a_rule_that_is_not_understood_switches_off_what_it_may_have_limited() {
+    let ((go, _, _), home) = (go(), tempfile::tempdir().unwrap());
+    go.add_rule(json!({
+        "priority": 5, "description": "secret", "effect": "deny", "actions": [], "repositories": null,
+        "repository_globs": ["secret/*"], "enabled": true, "created_at": "2026-01-01T00:00:00Z",
+    }));
+    let data = home.path().join("srv");
+    // The password of stdin is read once, though the login takes two steps.
+    let run = r#"printf '%s\n' "$SECRET" | "$@""#;
+    let import = command(&data);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", run, "sh"]).arg(import.get_program()).args(import.get_args()).env("SECRET", PASSWORD);
+    for (name, value) in import.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.args(["--json", "--username", USERNAME, "--password-stdin", "--with-policy", &go.url()]);
+    let done = read(&process::run_within(&mut shell, LIMIT));
+    done.expect(1);
+    let policy = &done.json["policy"];
+    assert_eq!((&policy["created"], &policy["switched_off"]), (&json!(3), &json!(1)), "{policy:#}");
+    assert!(policy["refused"].to_string().contains("repository_globs"), "{policy:#}");
+    let rules = serve(&data).client().get("/v1/policy/rules").expect(200).json();
+    let allows = |rule: &&serde_json::Value| rule["id"].as_i64() > Some(0) && rule["effect"] == "allow";
+    assert!(rules["rules"].as_array().unwrap().iter().filter(allows).all(|rule| rule["enabled"] == false), "{rules:#}");
+}
+
+#[test]
 fn what_it_cannot_serve_is_left_out() {
     let ((go, _, image), home) = (go(), tempfile::tempdir().unwrap());
     // Its blob deletes remove rows: the image stays listed without a layer.

@@ -11,6 +11,7 @@
 mod again;
 mod go;
 mod hostile;
+mod remote;
 mod scale;
 mod scene;
 mod trees;

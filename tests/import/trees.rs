@@ -162,3 +162,25 @@ fn a_running_server_is_named_and_so_is_the_way_through_it() {
     let dry = read(&process::run(command(&scene.data()).args(["--json", "--dry-run"]).arg(scene.root())));
     assert_eq!((dry.code, dry.count("imported")), (Some(0), 4));
 }
+
+#[test]
+fn what_is_not_looked_into_is_told_and_a_repository_that_went_is_gone() {
+    let scene = Scene::new(Program::Two, 19);
+    let folder = scene.home.path().join("registries");
+    std::fs::create_dir(&folder).unwrap();
+    let mut copy = std::process::Command::new("cp");
+    let _ = process::run(copy.arg("-a").arg(scene.root()).arg(folder.join("infra"))).ok();
+    import(&scene.data(), [&folder]).expect(0);
+    std::fs::remove_dir_all(folder.join("infra/docker/registry/v2/repositories/team")).unwrap();
+    std::os::unix::fs::symlink(scene.root(), folder.join("mirror")).unwrap();
+    let closed = import(&scene.data(), [&folder]);
+    closed.expect(3);
+    assert_eq!(closed.json["findings"][0]["kind"], "unreachable", "{closed:#?}");
+    // Who knows what the other one holds.
+    assert_eq!((closed.count("unchanged"), closed.count("gone")), (2, 0), "{closed:#?}");
+    std::fs::remove_file(folder.join("mirror")).unwrap();
+    let again = import(&scene.data(), [&folder]);
+    again.expect(0);
+    assert_eq!(again.listed("gone"), ["team/app:latest", "team/app:v1"]);
+    assert_eq!(pull::tags(&serve(&scene.data()).client(), "team/app"), ["latest", "v1"]);
+}

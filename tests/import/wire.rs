@@ -24,6 +24,10 @@ fn what_a_registry_serves_broken_is_left_out() {
     let scene = Scene::new(Program::Two, 32);
     let broken = &scene.images[0].layers[1].digest;
     mcr_tests::distribution::Tree::cut(&scene.registry.data(broken), 100);
+    // A dry run finds it too, and brings nothing.
+    let dry = import(&scene.data(), ["--dry-run", &scene.registry.url()]);
+    dry.expect(1);
+    assert_eq!((dry.wrong("base", "1")[0].1.as_str(), dry.count("imported")), (broken.as_str(), 3));
     let done = import(&scene.data(), [scene.registry.url()]);
     done.expect(1);
     let wrong = done.wrong("base", "1");
@@ -51,6 +55,18 @@ fn one_of_ours_gives_its_referrers_and_only_the_repositories_that_are_named() {
     assert_eq!(pull::catalog(&server.client()), ["old/team/app"]);
     let referrers = server.client().get(&format!("/v2/old/team/app/referrers/{}", image.digest())).expect(200).json();
     assert_eq!(referrers["manifests"][0]["digest"], signature.digest().as_str());
+}
+
+#[test]
+fn rules_that_cannot_be_had_are_missed_before_anything_comes() {
+    let scene = Scene::new(Program::Three, 34);
+    for option in ["--with-policy", "--with-audit"] {
+        let mut command = crate::scene::command(&scene.data());
+        let output = mcr_tests::process::run_within(command.args([option, &scene.registry.url()]), crate::scene::LIMIT);
+        assert_eq!(output.code, Some(3), "{output:?}");
+        assert!(output.stderr.contains("/v1/") && output.stderr.trim().lines().count() == 1, "{}", output.stderr);
+        assert!(!scene.data().exists());
+    }
 }
 
 #[test]

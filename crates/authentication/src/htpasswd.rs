@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bcrypt::HashParts;
 use mcr_access::{ADMIN_ROLE, Account, AccountKind, GUEST_ROLE, PROBE_ACCOUNT, USER_ROLE};
 use mcr_oci::glob;
+use mcr_registry::IMPORT;
 
 use crate::names::is_name;
 use crate::secrets::fingerprint;
@@ -35,6 +36,9 @@ pub enum HtpasswdError {
     /// The probe's name.
     #[error("line {0}: the name {PROBE_ACCOUNT} is the registry's own probe's; take another")]
     Probe(usize),
+    /// The name that imports stand under: what such an account pushes would be taken for the old registry's.
+    #[error("line {0}: the name {IMPORT} stands for what mcrsrv import brought; take another")]
+    Import(usize),
     /// A name for the second time.
     #[error("line {line}: {name} stands in line {first} already; remove one of them")]
     Twice {
@@ -90,6 +94,9 @@ impl Accounts {
             let (name, hash) = line.split_once(':').ok_or(HtpasswdError::NoColon(at))?;
             if name == PROBE_ACCOUNT {
                 return Err(HtpasswdError::Probe(at));
+            }
+            if name == IMPORT {
+                return Err(HtpasswdError::Import(at));
             }
             if !is_name(name) {
                 return Err(HtpasswdError::Name(at));

@@ -1,11 +1,12 @@
 //! Names as strangers send them, made fit for a log and an audit row; never whether an account has one.
 
 use mcr_access::PROBE_ACCOUNT;
+use mcr_registry::IMPORT;
 
 /// Longest name of an account, in bytes.
 pub(crate) const MAX_NAME: usize = 255;
 /// Names the audit trail has for others than accounts.
-const RESERVED: [&str; 5] = [PROBE_ACCOUNT, "mcrsrv", "anonymous", "nobody", "API token"];
+const RESERVED: [&str; 6] = [PROBE_ACCOUNT, IMPORT, "mcrsrv", "anonymous", "nobody", "API token"];
 /// How much of a name that is none is shown, in characters.
 const SHOWN: usize = 64;
 
@@ -51,6 +52,7 @@ mod tests {
             "a\u{2028}b",
             PROBE_ACCOUNT,
             "mcrsrv",
+            IMPORT,
             "anonymous",
         ] {
             assert!(!is_name(bad), "{bad:?}");

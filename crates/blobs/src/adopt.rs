@@ -307,7 +307,11 @@ impl Store {
     /// # Errors
     /// Where a sync fails: then none of them is to be believed, though some may be in their places, whole; nor is
     /// anything else that was being written by then.
-    pub fn commit_all(&self, all: &[(Staged, Digest)], syncs: &Syncs) -> Result<Vec<Result<Committed, PutError>>, Error> {
+    pub fn commit_all(
+        &self,
+        all: &[(Staged, Digest)],
+        syncs: &Syncs,
+    ) -> Result<Vec<Result<Committed, PutError>>, Error> {
         if all.len() <= SYNC_EACH || !self.disk.can_sync_all() {
             return Ok(all.iter().map(|(staged, expected)| self.commit_staged(staged, expected)).collect());
         }

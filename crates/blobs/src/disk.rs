@@ -201,10 +201,15 @@ impl Disk {
         self.forgetful.is_none()
     }
 
-    /// Makes everything durable that was written to the file system that holds `path`.
-    pub(crate) fn sync_all(&self, path: &Path) -> Result<(), Error> {
-        let synced = File::open(path).and_then(|directory| Ok(rustix::fs::syncfs(directory)?));
-        synced.map_err(|source| Error::new("sync the file system of", path, source))
+    /// Opens a directory whose file system is to be synced.
+    pub(crate) fn open_directory(&self, path: &Path) -> Result<File, Error> {
+        self.call(|| File::open(path)).map_err(|source| Error::new("open", path, source))
+    }
+
+    /// Makes everything durable that was written to the file system that holds an open directory. It tells of writes
+    /// that failed since the directory was opened, or since it was told last.
+    pub(crate) fn sync_all(&self, directory: &File, path: &Path) -> Result<(), Error> {
+        rustix::fs::syncfs(directory).map_err(|error| Error::new("sync the file system of", path, error))
     }
 
     /// Shows `visit` the names in a directory, in the file system's order, until it breaks off, and answers with what.

@@ -28,7 +28,7 @@ mod store;
 mod sweep;
 mod upload;
 
-pub use adopt::{Adopted, StageError, Staged, Staging};
+pub use adopt::{Adopted, StageError, Staged, Staging, Syncs};
 pub use blob::{BlobFile, FileStat};
 pub use commit::{CommitError, Committed};
 pub use copies::{Brought, Copies, Tell};

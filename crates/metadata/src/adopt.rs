@@ -9,17 +9,19 @@ use serde_json::Value;
 
 use crate::audit::{self, Audit};
 use crate::connection;
+use crate::damage;
 use crate::error::Error;
 use crate::findings;
 use crate::job::{Done, Write, job};
 use crate::links;
 use crate::repositories;
-use crate::requests::{CommitManifest, CommitOutcome};
+use crate::requests::{CommitManifest, CommitOutcome, TagGuard};
 use crate::rows::{Actor, RecordedStat};
 use crate::sql;
+use crate::tagging;
 use crate::{Metadata, ReadOnly};
 
-/// The account that imports stand under.
+/// The account that imports stand under. No account that logs in can have this name.
 pub const IMPORT: &str = "import";
 
 /// A blob whose file is in place, verified and synced.
@@ -77,6 +79,14 @@ pub struct TagOrigin {
     pub actor: Option<String>,
 }
 
+impl TagOrigin {
+    /// Whether an import pointed it there; also where history does not say, so that the origin is followed.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.actor.as_deref().is_none_or(|actor| actor == IMPORT)
+    }
+}
+
 impl Metadata {
     /// Refuses a database of another program before anything is made beside it; nothing is changed, and one that is
     /// not there is none of another program.
@@ -114,6 +124,21 @@ impl Metadata {
     pub fn tag_origins(&self, repository: &RepositoryName, last: &str, limit: usize) -> Result<Vec<TagOrigin>, Error> {
         self.readers.read(|connection| tag_origins(connection, repository, last, limit))
     }
+
+    /// Those of `tags` that `guard` holds where they point, and that point elsewhere than at `root`. What is damaged
+    /// may move: that is how it is mended. The commit looks again.
+    ///
+    /// # Errors
+    /// Whatever the files answer.
+    pub fn held_tags(
+        &self,
+        repository: &RepositoryName,
+        root: &Digest,
+        tags: &[Tag],
+        guard: &TagGuard,
+    ) -> Result<Vec<Tag>, Error> {
+        self.readers.read(|connection| held_tags(connection, repository, root, tags, guard))
+    }
 }
 
 impl ReadOnly {
@@ -123,6 +148,20 @@ impl ReadOnly {
     /// Whatever the database answers.
     pub fn tag_origins(&self, repository: &RepositoryName, last: &str, limit: usize) -> Result<Vec<TagOrigin>, Error> {
         tag_origins(&self.connection, repository, last, limit)
+    }
+
+    /// The same as [`Metadata::held_tags`].
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub fn held_tags(
+        &self,
+        repository: &RepositoryName,
+        root: &Digest,
+        tags: &[Tag],
+        guard: &TagGuard,
+    ) -> Result<Vec<Tag>, Error> {
+        held_tags(&self.connection, repository, root, tags, guard)
     }
 
     /// Whether a blob is booked and sound, in whichever repository.
@@ -156,6 +195,24 @@ fn tag_origins(
         tags.push(TagOrigin { tag: row.get(0)?, digest, moved_ms: row.get(2)?, actor: row.get(3)? });
     }
     Ok(tags)
+}
+
+fn held_tags(
+    connection: &Connection,
+    repository: &RepositoryName,
+    root: &Digest,
+    tags: &[Tag],
+    guard: &TagGuard,
+) -> Result<Vec<Tag>, Error> {
+    let Some(id) = repositories::find(connection, repository)? else { return Ok(Vec::new()) };
+    let mut held = Vec::new();
+    for tag in tags.iter().filter(|tag| guard.holds(tag.as_str())) {
+        let Some((manifest, digest)) = tagging::current(connection, id, tag.as_str())? else { continue };
+        if digest != *root && damage::below(connection, manifest, repository.as_str())?.findings.is_empty() {
+            held.push(tag.clone());
+        }
+    }
+    Ok(held)
 }
 
 impl Write for AdoptBlobs {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use mcr_access::{Administer, GlobalPermit};
 use mcr_blobs::{Adopted, StageError, Staged, Staging};
 use mcr_metadata::{
-    Actor, AdoptManifest, AuditEvent, BlobState, CommitManifest, CommitOutcome, IMPORT, LinkBlobs, Lookup,
+    Actor, AdoptManifest, AuditEvent, BlobState, CommitManifest, CommitOutcome, LinkBlobs, Lookup, TagGuard,
 };
 use mcr_oci::{Algorithm, Digest, Finding, Manifest, Reference, RepositoryName, Tag};
 use serde_json::Value;
@@ -22,17 +22,20 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::integrity::{Compared, compare};
 use crate::registry::Registry;
+use crate::settings::Settings;
 use gather::Gather;
 
 /// How the bytes of a file were brought, for whoever reports it.
 pub use mcr_blobs::Adopted as AdoptedBy;
-/// A tag and who pointed it where it points.
-pub use mcr_metadata::TagOrigin;
+/// The account that imports stand under, and a tag with who pointed it where it points.
+pub use mcr_metadata::{IMPORT, TagOrigin};
 
 /// Walks tried when edges keep changing underneath.
 const MAX_WALKS: u32 = 5;
 /// Tags read at once.
 const TAGS_A_READ: usize = 1_000;
+/// Repositories read at once.
+const REPOSITORIES_A_READ: usize = 1_000;
 /// Most tags of one repository that are looked at.
 pub const MAX_ORIGINS: usize = 1_000_000;
 /// Events written at once.
@@ -83,6 +86,8 @@ pub enum ManifestTaken {
     },
     /// Its closure is not complete here.
     Incomplete(Vec<Finding>),
+    /// This one of its tags is immutable here and points elsewhere; nothing was changed.
+    Held(Tag),
     /// A rule forbids it; one line.
     Refused(String),
 }
@@ -118,6 +123,36 @@ impl Registry {
     #[must_use]
     pub fn adopter(&self, _permit: &GlobalPermit<Administer>) -> Adopter {
         Adopter { registry: self.clone(), gather: Arc::default() }
+    }
+}
+
+impl Settings {
+    /// The tags of `repository` that neither move nor go, for whoever looks without a registry; `None` where all may.
+    #[must_use]
+    pub fn held(&self, repository: &RepositoryName) -> Option<TagGuard> {
+        self.immutable_tags(repository.as_str())
+    }
+}
+
+impl Registry {
+    /// A file's bytes in a temporary file, hashed. Only what is copied needs room.
+    fn stage(
+        &self,
+        file: &File,
+        algorithm: Algorithm,
+        link: bool,
+        tell: &dyn Fn(u64),
+    ) -> Result<Result<(Staged, Adopted), StageError>, Error> {
+        let blobs = &self.parts.blobs;
+        if link {
+            return Ok(blobs.stage_link(file, algorithm, tell).map(|staged| (staged, Adopted::Hardlinked)));
+        }
+        if let Some(shared) = blobs.stage_shared(file, algorithm, tell).transpose() {
+            return Ok(shared.map(|staged| (staged, Adopted::Reflinked)));
+        }
+        let size = file.metadata().map_or(0, |stat| stat.len());
+        self.parts.volume.room_for(size)?;
+        Ok(blobs.stage_copied(file, algorithm, tell).map(|staged| (staged, Adopted::Copied)))
     }
 }
 
@@ -171,6 +206,28 @@ impl Adopter {
         self.registry.parts.blocking.run(read).await?
     }
 
+    /// Every repository, also while the blob volume is away.
+    ///
+    /// # Errors
+    /// Inability to look.
+    pub async fn repositories(&self) -> Result<Vec<RepositoryName>, Error> {
+        let registry = self.registry.clone();
+        let read = move || -> Result<Vec<RepositoryName>, Error> {
+            let mut all = Vec::new();
+            let mut last = None;
+            loop {
+                let page = registry.parts.metadata.catalog(last.as_deref(), REPOSITORIES_A_READ, &|_| true)?;
+                // Names are parsed before they are written.
+                all.extend(page.names.iter().filter_map(|name| RepositoryName::parse(name).ok()));
+                match page.cursor.filter(|_| page.more) {
+                    Some(cursor) => last = Some(cursor),
+                    None => return Ok(all),
+                }
+            }
+        };
+        self.registry.parts.blocking.run(read).await?
+    }
+
     /// Whether a repository takes indexes that lack children (`commit = "sparse"`).
     #[must_use]
     pub fn takes_partial(&self, repository: &RepositoryName) -> bool {
@@ -191,18 +248,12 @@ impl Adopter {
         place: impl Send + 'static,
         tell: impl Fn(u64) + Send + 'static,
     ) -> Result<BlobTaken, Error> {
-        let (registry, expected) = (self.registry.clone(), digest.clone());
+        let (registry, gather, expected) = (self.registry.clone(), Arc::clone(&self.gather), digest.clone());
         let stage = move || -> Result<Result<(Staged, Adopted), BlobTaken>, Error> {
             let _place = place;
             let algorithm = expected.algorithm();
-            let staged = if link {
-                registry.parts.blobs.stage_link(&file, algorithm, &tell).map(|staged| (staged, Adopted::Hardlinked))
-            } else {
-                let size = file.metadata().map_or(0, |stat| stat.len());
-                registry.parts.volume.room_for(size)?;
-                registry.parts.blobs.stage_file(&file, algorithm, &tell)
-            };
-            match staged {
+            gather.syncs(&registry)?;
+            match registry.stage(&file, algorithm, link, &tell)? {
                 Ok(staged) => Ok(Ok(staged)),
                 Err(StageError::Source(error)) => Ok(Err(BlobTaken::Unreadable(error.to_string()))),
                 Err(StageError::NoLink(error)) => Ok(Err(BlobTaken::NoLink(error.to_string()))),
@@ -220,8 +271,9 @@ impl Adopter {
     /// # Errors
     /// [`Error::DiskFull`] below the reserve; inability.
     pub async fn begin(&self, algorithm: Algorithm, size: u64) -> Result<Incoming, Error> {
-        let registry = self.registry.clone();
+        let (registry, gather) = (self.registry.clone(), Arc::clone(&self.gather));
         let begin = move || -> Result<Staging, Error> {
+            gather.syncs(&registry)?;
             registry.parts.volume.room_for(size)?;
             Ok(registry.parts.blobs.begin_staging(algorithm)?)
         };
@@ -267,11 +319,7 @@ impl Adopter {
                     let moved = moved.into_iter().map(|moved| (moved.tag, moved.previous)).collect();
                     return Ok(ManifestTaken::Whole { moved, created });
                 }
-                CommitOutcome::Immutable { tag } => {
-                    return Ok(ManifestTaken::Refused(format!(
-                        "{repository}:{tag} is immutable here and points elsewhere"
-                    )));
-                }
+                CommitOutcome::Immutable { tag } => return Ok(ManifestTaken::Held(tag)),
                 CommitOutcome::MediaTypeConflict { stored } => {
                     return Ok(ManifestTaken::Refused(format!(
                         "{} is stored here as {stored}, which others rely on",
@@ -282,6 +330,26 @@ impl Adopter {
             }
         }
         Err(Error::unavailable("content of this manifest keeps changing while it is being committed; try again"))
+    }
+
+    /// Those of `tags` that are immutable here and point elsewhere than at `root`, where what they point at is whole.
+    ///
+    /// # Errors
+    /// Inability to look.
+    pub async fn held_tags(
+        &self,
+        repository: &RepositoryName,
+        root: &Digest,
+        tags: Vec<Tag>,
+    ) -> Result<Vec<Tag>, Error> {
+        let parts = &self.registry.parts;
+        let Some(guard) = parts.settings.immutable_tags(repository.as_str()) else { return Ok(Vec::new()) };
+        if !tags.iter().any(|tag| guard.holds(tag.as_str())) {
+            return Ok(Vec::new());
+        }
+        let (metadata, name, root) = (Arc::clone(&parts.metadata), repository.clone(), root.clone());
+        let read = move || metadata.held_tags(&name, &root, &tags, &guard);
+        Ok(parts.blocking.run(read).await??)
     }
 
     async fn commit(

@@ -56,8 +56,8 @@ mod volume;
 mod words;
 
 pub use adopt::{
-    AdoptedBy, Adopter, BlobTaken, ImportedEvent, Incoming, MAX_IMPORTED_EVENTS, MAX_ORIGINS, ManifestTaken, TagOrigin,
-    TakenManifest,
+    AdoptedBy, Adopter, BlobTaken, IMPORT, ImportedEvent, Incoming, MAX_IMPORTED_EVENTS, MAX_ORIGINS, ManifestTaken,
+    TagOrigin, TakenManifest,
 };
 pub use api_tokens::{
     API_TOKEN_PREFIX, ApiToken, MAX_TOKEN_LIFE_MS, MAX_TOKENS, MAX_TOKENS_OF_OWNER, NewToken, TokenRecord,
@@ -76,6 +76,7 @@ pub use gc::{GcFigures, GcOptions, GcStatus};
 pub use health::Health;
 pub use journal::JournalState;
 pub use list::{CatalogPage, ReferrersPage, TagsPage};
+pub use locks::DigestLocks;
 pub use manifest_read::{Reading, ServedManifest};
 /// Rows that answers show as the database has them.
 pub use mcr_metadata::{

@@ -14,13 +14,13 @@ const SWEEP_AT: usize = 1024;
 
 /// The locks of all digests in use.
 #[derive(Debug, Default)]
-pub(crate) struct DigestLocks {
+pub struct DigestLocks {
     held: Mutex<HashMap<Digest, Weak<AsyncMutex<()>>>>,
 }
 
 impl DigestLocks {
     /// Waits for the digest's lock. Holders do bounded work: a sync, a rename, one hash.
-    pub(crate) async fn lock(&self, digest: &Digest) -> OwnedMutexGuard<()> {
+    pub async fn lock(&self, digest: &Digest) -> OwnedMutexGuard<()> {
         self.of(digest).lock_owned().await
     }
 

@@ -249,6 +249,16 @@ pub(crate) fn record(row: RuleRow) -> Result<RuleRecord, Error> {
     })
 }
 
+impl NewRule {
+    /// Whether a rule can be made of these words.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], as [`Registry::create_rule`] gives it.
+    pub fn check(&self) -> Result<(), Error> {
+        checked(self.clone()).map(drop)
+    }
+}
+
 fn checked(new: NewRule) -> Result<RuleFields, Error> {
     let change = RuleChange {
         priority: Some(new.priority),

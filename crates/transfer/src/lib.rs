@@ -8,7 +8,6 @@
 mod closure;
 mod dry;
 mod local;
-mod locks;
 mod options;
 mod origin;
 mod pieces;
@@ -17,17 +16,23 @@ mod report;
 mod repository;
 mod run;
 pub mod save;
+mod shown;
 mod sink;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod wire;
 
 pub use dry::{DrySink, Known};
 pub use local::LocalSink;
 pub use options::{Options, Times, Unwatched, Watch};
-pub use origin::{Blob, BlobBytes, Closure, Loose, Origin, Piece, Place, Places, StreamEnd, TagAt, Tags, Trouble};
+pub use origin::{
+    Blob, BlobBytes, Closure, Loose, Origin, Piece, Place, Places, StreamEnd, TagAt, Tags, Trouble, Untagged,
+};
 pub use remote_sink::RemoteSink;
 pub use report::{BrokenTag, Bytes, Counts, LeftTag, MAX_LISTED_TAGS, MovedTag, Report, Verdict};
 pub use run::run;
-pub use sink::{Brought, Image, ImageTag, Landed, Means, Sink, TagHere, TagMoved};
+pub use shown::Shown;
+pub use sink::{Brought, Image, ImageTag, Landed, Means, RefusedTag, Sink, TagHere, TagMoved};
 pub use tree::TreeOrigin;
 pub use wire::RegistryOrigin;

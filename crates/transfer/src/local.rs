@@ -5,17 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use mcr_oci::{Digest, FindingKind, RepositoryName};
+use mcr_oci::{Digest, FindingKind, RepositoryName, Tag};
 use mcr_registry::{AdoptedBy, Adopter, BlobTaken, ManifestTaken, TakenManifest};
 use mcr_verifier::{Look, Problem};
 use tokio::sync::Semaphore;
 
 use crate::options::Watch;
-use crate::origin::{Blob, BlobBytes, Origin, Place, StreamEnd, Trouble};
-use crate::sink::{Brought, Image, Landed, Means, Sink, TagHere, TagMoved};
+use crate::origin::{Blob, BlobBytes, Origin, Piece, Place, StreamEnd, Trouble};
+use crate::sink::{Brought, Image, ImageTag, Landed, Means, RefusedTag, Sink, TagHere, TagMoved};
 
-/// Who points tags in an import.
-const IMPORT: &str = "import";
 /// Images that are committed side by side: their writes share transactions.
 const COMMITS_AT_ONCE: usize = 64;
 /// Blobs that are linked in one write.
@@ -128,34 +126,82 @@ impl LocalSink {
         Ok(missing)
     }
 
-    async fn commit(&self, repository: &RepositoryName, image: Image) -> Result<Landed, Trouble> {
+    async fn commit(&self, repository: &RepositoryName, mut image: Image) -> Result<Landed, Trouble> {
         if image.absent > 0 && !self.adopter.takes_partial(repository) {
             return Ok(Landed::Incomplete(Vec::new()));
         }
-        let mut made = 0;
-        let mut moved_tags = Vec::new();
-        let last = image.manifests.len().saturating_sub(1);
-        let mut tags: Vec<_> = image.tags.into_iter().map(|tag| (tag.tag, tag.at_ms)).collect();
-        for (number, piece) in image.manifests.into_iter().enumerate() {
-            let tags = if number == last { std::mem::take(&mut tags) } else { Vec::new() };
-            let taken = TakenManifest {
-                digest: piece.digest,
-                bytes: piece.bytes,
-                manifest: piece.manifest,
-                pushed_ms: image.pushed_ms,
-                tags,
-            };
-            match self.adopter.take_manifest(repository, taken).await.map_err(Trouble::of)? {
-                ManifestTaken::Whole { moved, created } => {
-                    made += u64::from(created);
-                    moved_tags
-                        .extend(moved.into_iter().map(|(tag, previous)| TagMoved { tag: tag.to_string(), previous }));
-                }
-                ManifestTaken::Incomplete(findings) => return Ok(Landed::Incomplete(findings)),
-                ManifestTaken::Refused(why) => return Ok(Landed::Refused(why)),
+        let Some(root) = image.manifests.pop() else { return Ok(Landed::nothing()) };
+        let mut stay = Stay(Vec::new());
+        // Asked before anything is written: an image whose tags all stay leaves no child behind.
+        let names = image.tags.iter().map(|tag| tag.tag.clone()).collect();
+        for tag in self.adopter.held_tags(repository, &root.digest, names).await.map_err(Trouble::of)? {
+            if let Some(landed) = stay.take_out(&mut image.tags, &tag) {
+                return Ok(landed);
             }
         }
-        Ok(Landed::Whole { moved: moved_tags, created: made })
+        let mut made = 0;
+        for piece in image.manifests {
+            match self.put(repository, piece, image.pushed_ms, &[]).await? {
+                ManifestTaken::Whole { created, .. } => made += u64::from(created),
+                other => return Ok(left_out(other)),
+            }
+        }
+        loop {
+            match self.put(repository, root.clone(), image.pushed_ms, &image.tags).await? {
+                ManifestTaken::Whole { moved, created } => {
+                    let moved = moved.into_iter().map(|(tag, previous)| TagMoved { tag: tag.to_string(), previous });
+                    let (moved, created) = (moved.collect(), made + u64::from(created));
+                    return Ok(Landed::Whole { moved, created, refused: stay.0 });
+                }
+                // It was pushed a moment ago.
+                ManifestTaken::Held(tag) => {
+                    if let Some(landed) = stay.take_out(&mut image.tags, &tag) {
+                        return Ok(landed);
+                    }
+                }
+                other => return Ok(left_out(other)),
+            }
+        }
+    }
+
+    async fn put(
+        &self,
+        repository: &RepositoryName,
+        piece: Piece,
+        pushed_ms: i64,
+        tags: &[ImageTag],
+    ) -> Result<ManifestTaken, Trouble> {
+        let tags = tags.iter().map(|tag| (tag.tag.clone(), tag.at_ms)).collect();
+        let Piece { digest, bytes, manifest } = piece;
+        let taken = TakenManifest { digest, bytes, manifest, pushed_ms, tags };
+        self.adopter.take_manifest(repository, taken).await.map_err(Trouble::of)
+    }
+}
+
+/// Tags that stay as they are.
+struct Stay(Vec<RefusedTag>);
+
+impl Stay {
+    /// Takes a tag out of those that an image shall get; what becomes of the image where none is left.
+    fn take_out(&mut self, tags: &mut Vec<ImageTag>, held: &Tag) -> Option<Landed> {
+        let refused = RefusedTag::held(held);
+        let before = tags.len();
+        tags.retain(|tag| tag.tag != *held);
+        if tags.is_empty() || tags.len() == before {
+            return Some(Landed::Refused(refused.why));
+        }
+        self.0.push(refused);
+        None
+    }
+}
+
+/// What a manifest that was not taken makes of its image.
+fn left_out(taken: ManifestTaken) -> Landed {
+    match taken {
+        ManifestTaken::Incomplete(findings) => Landed::Incomplete(findings),
+        ManifestTaken::Refused(why) => Landed::Refused(why),
+        ManifestTaken::Held(tag) => Landed::Refused(RefusedTag::held(&tag).why),
+        ManifestTaken::Whole { .. } => Landed::nothing(),
     }
 }
 
@@ -163,10 +209,18 @@ impl Sink for LocalSink {
     async fn tags(&self, repository: &RepositoryName) -> Result<BTreeMap<String, TagHere>, Trouble> {
         let tags = self.adopter.tags(repository).await.map_err(Trouble::of)?;
         let here = tags.into_iter().map(|tag| {
-            let imported = tag.actor.as_deref().is_none_or(|actor| actor == IMPORT);
-            (tag.tag, TagHere { digest: tag.digest, moved_ms: tag.moved_ms, imported })
+            let imported = Some(tag.is_imported());
+            (tag.tag, TagHere { digest: tag.digest, moved_ms: Some(tag.moved_ms), imported })
         });
         Ok(here.collect())
+    }
+
+    async fn repositories(&self) -> Result<Vec<RepositoryName>, Trouble> {
+        self.adopter.repositories().await.map_err(Trouble::of)
+    }
+
+    fn takes_partial(&self, repository: &RepositoryName) -> bool {
+        self.adopter.takes_partial(repository)
     }
 
     async fn holds(&self, repository: &RepositoryName, root: &Digest) -> Result<bool, Trouble> {

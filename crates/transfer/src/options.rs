@@ -44,18 +44,12 @@ impl Options {
 
 /// Who watches a run. Calls may come from several threads at once.
 pub trait Watch: Send + Sync {
-    /// So many repositories will be looked at.
-    fn repositories(&self, _count: u64) {}
-    /// One more of them is done.
-    fn repository_done(&self, _name: &str) {}
     /// So many more tags will be looked at.
     fn tags(&self, _count: u64) {}
     /// So many more of them are done.
     fn tags_done(&self, _count: u64) {}
     /// So many more bytes were brought and hashed.
     fn bytes(&self, _more: u64) {}
-    /// Something that whoever waits should know, in one line.
-    fn note(&self, _line: &str) {}
 }
 
 /// Nobody watches.

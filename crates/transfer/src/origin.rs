@@ -38,6 +38,8 @@ pub struct Places {
     pub repositories: Vec<Place>,
     /// What could not be looked at, or has a name that no client could ask for.
     pub findings: Vec<Finding>,
+    /// Every name it gives is below this one; anything may be its own where there is none.
+    pub below: Option<String>,
 }
 
 /// A tag, where it points, and since when.
@@ -56,8 +58,10 @@ pub struct TagAt {
 pub struct Tags {
     /// Those that point somewhere.
     pub tags: Vec<TagAt>,
-    /// Those that do not, with what is wrong (`tag` says which).
+    /// Those that do not, with what is wrong (`tag` says which). One without a tag says that the list is not whole.
     pub findings: Vec<Finding>,
+    /// The repository was asked for by its name, and the origin knows none of that name.
+    pub absent: bool,
 }
 
 /// One manifest of a closure: hashed, and read.
@@ -108,6 +112,15 @@ pub struct Loose {
     pub subject: Option<Digest>,
 }
 
+/// The manifests of a repository that tags need not lead to.
+#[derive(Clone, Debug, Default)]
+pub struct Untagged {
+    /// Those that were found.
+    pub loose: Vec<Loose>,
+    /// Where could not be looked for more.
+    pub findings: Vec<Finding>,
+}
+
 /// The bytes of a blob, not hashed yet: whoever takes them hashes them.
 pub enum BlobBytes {
     /// A file that is open for reading, at its beginning, and its length.
@@ -156,13 +169,21 @@ pub trait Origin: Send + Sync {
     /// Walks what a manifest is made of.
     fn closure(&self, place: &Place, root: &Digest) -> impl Future<Output = Result<Closure, Trouble>> + Send;
 
+    /// Whether a repository has this manifest, whatever leads to it.
+    fn knows(&self, place: &Place, digest: &Digest) -> impl Future<Output = Result<bool, Trouble>> + Send {
+        async move {
+            let closure = self.closure(place, digest).await?;
+            Ok(closure.manifests.iter().any(|piece| piece.digest == *digest))
+        }
+    }
+
     /// Whether [`loose`](Self::loose) must be told every subject: a registry is asked for the referrers of one
     /// manifest after the other.
     fn asks_by_subject(&self) -> bool;
 
     /// Manifests of a repository that tags need not lead to. An origin that can list them gives all there are,
     /// whatever leads to them; one that cannot gives those that refer to one of `subjects`.
-    fn loose(&self, place: &Place, subjects: &[Digest]) -> impl Future<Output = Result<Vec<Loose>, Trouble>> + Send;
+    fn loose(&self, place: &Place, subjects: &[Digest]) -> impl Future<Output = Result<Untagged, Trouble>> + Send;
 
     /// Opens a blob.
     fn blob(&self, place: &Place, blob: &Blob) -> impl Future<Output = Result<Look<BlobBytes>, Trouble>> + Send;

@@ -10,16 +10,20 @@ use mcr_client::{Announced, BlobAnswer, Client, Content, Error, PushError, Pushe
 use mcr_oci::{Digest, Reference, RepositoryName, Tag};
 use mcr_verifier::{Look, Problem};
 
+use crate::dry::would_bring;
 use crate::options::Watch;
 use crate::origin::{Blob, Origin, Piece, Place, Trouble};
 use crate::pieces::Pieces;
-use crate::sink::{Brought, Image, ImageTag, Landed, Means, Sink, TagHere, TagMoved};
+use crate::sink::{Brought, Image, ImageTag, Landed, Means, RefusedTag, Sink, TagHere, TagMoved};
 
 /// How often a blob is opened anew at its origin because sending it failed on the way.
 const OPENED_MAX: usize = 4;
 
 /// Of so many blobs it is remembered which repository has them, to mount them out of it.
 const MOUNTABLE_MAX: usize = 200_000;
+
+/// So many blobs that are not taken are remembered; what names others is refused by its own manifest.
+const REFUSED_MAX: usize = 100_000;
 
 /// A registry that is pushed to.
 pub struct RemoteSink {
@@ -29,8 +33,10 @@ pub struct RemoteSink {
     dry: bool,
     /// A repository that has a blob, for those this run met.
     mountable: Mutex<HashMap<Digest, RepositoryName>>,
-    /// Repositories that are not to be written to, and why.
+    /// Repositories that cannot be listed or take no uploads, and why.
     refusing: Mutex<HashMap<RepositoryName, String>>,
+    /// Blobs that a repository did not take, and why: the images that need them go no further.
+    refused: Mutex<HashMap<(RepositoryName, Digest), String>>,
     /// Blobs that a dry run counted.
     counted: Mutex<HashSet<Digest>>,
 }
@@ -53,71 +59,85 @@ impl RemoteSink {
     /// `watch` is told of bytes as they are sent.
     #[must_use]
     pub fn new(client: Client, jobs: usize, dry: bool, watch: Arc<dyn Watch>) -> Self {
-        let (mountable, refusing, counted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { client, watch, jobs: jobs.max(1), dry, mountable, refusing, counted }
+        Self {
+            client,
+            watch,
+            jobs: jobs.max(1),
+            dry,
+            mountable: Mutex::default(),
+            refusing: Mutex::default(),
+            refused: Mutex::default(),
+            counted: Mutex::default(),
+        }
     }
 
     async fn tag(&self, repository: &RepositoryName, name: String) -> Result<Option<(String, TagHere)>, Trouble> {
         // What no client can ask for is in nobody's way.
         let Ok(tag) = Tag::parse(&name) else { return Ok(None) };
         let digest = self.held(repository, &Reference::Tag(tag)).await?;
-        Ok(digest.map(|digest| (name, TagHere { digest, moved_ms: 0, imported: true })))
+        // Who pointed it there, and when, is for administrators to know.
+        Ok(digest.map(|digest| (name, TagHere { digest, moved_ms: None, imported: None })))
     }
 
     /// What a reference leads to, whole; `None` also where the registry knows of damage below it, so that it is pushed
-    /// again, and where we may not look.
+    /// again, and where we may not look: pushing it says more.
     async fn held(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Digest>, Trouble> {
         match self.client.holds_manifest(repository, reference).await {
-            Ok(held) => Ok(held),
-            Err(error) => self.refuses(repository, error).map(|()| None),
+            Err(Error::Unauthorized { status: 403, .. }) => Ok(None),
+            held => held.map_err(Trouble::of),
         }
     }
 
-    /// Remembers that a repository is not to be written to.
-    ///
-    /// # Errors
-    /// [`Trouble`] where it is not this repository alone.
-    fn refuses(&self, repository: &RepositoryName, error: Error) -> Result<(), Trouble> {
-        match error {
-            Error::Unauthorized { status: 403, .. } => {
-                locked(&self.refusing).entry(repository.clone()).or_insert_with(|| error.to_string());
-                Ok(())
-            }
-            error => Err(Trouble::of(error)),
-        }
-    }
-
-    /// What a failed push means for the run.
+    /// What a push that failed means.
     ///
     /// # Errors
     /// [`Trouble`] where nothing can be pushed any more.
-    fn judged<E>(&self, repository: &RepositoryName, error: PushError<E>) -> Result<Taken<E>, Trouble> {
+    fn judged<E>(error: PushError<E>) -> Result<Taken<E>, Trouble> {
         match error {
             PushError::Content(why) => Ok(Taken::Yes(why)),
             // Read-only, or a full disk: true of every repository.
             PushError::Refused { status: 405 | 507, .. } => Err(Trouble(told(error))),
-            PushError::Refused { .. } => Ok(Taken::No(told(error))),
-            PushError::Registry(error) => {
-                let why = error.to_string();
-                self.refuses(repository, error).map(|()| Taken::No(why))
+            PushError::Refused { .. } | PushError::Registry(Error::Unauthorized { status: 403, .. }) => {
+                Ok(Taken::No(told(error)))
             }
+            PushError::Registry(error) => Err(Trouble::of(error)),
         }
     }
 
-    /// What sending a blob would come to, as far as its first bytes tell.
+    /// What sending a blob would come to.
     async fn would_send<O: Origin>(&self, origin: &O, place: &Place, blob: &Blob) -> Result<Brought, Trouble> {
         if locked(&self.counted).contains(&blob.digest) {
             return Ok(Brought::Known);
         }
-        let problem = match origin.blob(place, blob).await? {
-            Look::Whole(bytes) => Pieces::new(bytes, &blob.digest, blob.size).begins().await?,
-            Look::Broken(problem) => Some(problem),
-        };
-        if let Some(problem) = problem {
-            return Ok(Brought::Broken(problem));
+        let brought = would_bring(origin, place, blob).await?;
+        if !matches!(brought, Brought::Broken(_)) {
+            locked(&self.counted).insert(blob.digest.clone());
         }
-        locked(&self.counted).insert(blob.digest.clone());
-        Ok(Brought::Now(Means::Sent, blob.size))
+        Ok(brought)
+    }
+
+    /// Remembers what is not taken: this blob, or, where not even an upload can be begun, anything of its repository.
+    fn note_refused(&self, repository: &RepositoryName, blob: &Digest, begins: bool, why: String) {
+        if begins {
+            locked(&self.refusing).entry(repository.clone()).or_insert(why);
+            return;
+        }
+        let mut refused = locked(&self.refused);
+        if refused.len() < REFUSED_MAX {
+            refused.insert((repository.clone(), blob.clone()), why);
+        }
+    }
+
+    /// Why an image cannot go to a repository, as far as its blobs told.
+    fn refusal(&self, repository: &RepositoryName, image: &Image) -> Option<String> {
+        if let Some(why) = locked(&self.refusing).get(repository) {
+            return Some(why.clone());
+        }
+        let refused = locked(&self.refused);
+        if refused.is_empty() {
+            return None;
+        }
+        image.blobs.iter().find_map(|blob| refused.get(&(repository.clone(), blob.digest.clone())).cloned())
     }
 
     async fn send<O: Origin>(
@@ -139,13 +159,14 @@ impl RemoteSink {
                 Ok(Pushed::Sent) => return Ok(Brought::Now(Means::Sent, blob.size)),
                 Err(error) => error,
             };
-            match self.judged(&place.here, error)? {
+            let begins = refused_at_its_beginning(&error);
+            match Self::judged(error)? {
                 Taken::Yes(Ended::Broken(problem)) => return Ok(Brought::Broken(problem)),
                 Taken::Yes(Ended::Gone(trouble)) => return Err(trouble),
                 // Read once already: from its beginning, then.
                 Taken::Yes(Ended::Spent) => {}
                 Taken::No(why) => {
-                    locked(&self.refusing).entry(place.here.clone()).or_insert(why);
+                    self.note_refused(&place.here, &blob.digest, begins, why);
                     return Ok(Brought::Known);
                 }
             }
@@ -155,13 +176,10 @@ impl RemoteSink {
     }
 
     async fn land_one(&self, repository: &RepositoryName, image: Image) -> Result<Landed, Trouble> {
-        let refusing = locked(&self.refusing).get(repository).cloned();
-        if let Some(why) = refusing {
+        if let Some(why) = self.refusal(repository, &image) {
             return Ok(Landed::Refused(why));
         }
-        let Some((root, children)) = image.manifests.split_last() else {
-            return Ok(Landed::Whole { moved: Vec::new(), created: 0 });
-        };
+        let Some((root, children)) = image.manifests.split_last() else { return Ok(Landed::nothing()) };
         let mut created = 0;
         for piece in children {
             let reference = Reference::Digest(piece.digest.clone());
@@ -180,19 +198,27 @@ impl RemoteSink {
         {
             return Ok(Landed::Refused(why));
         }
-        let mut moved = Vec::new();
+        let (mut moved, mut refused, count) = (Vec::new(), Vec::new(), image.tags.len());
         for ImageTag { tag, .. } in image.tags {
             let reference = Reference::Tag(tag.clone());
             let previous = self.held(repository, &reference).await?;
             if previous.as_ref() == Some(&root.digest) {
                 continue;
             }
-            if let Taken::No(why) = self.put(repository, &reference, root).await? {
-                return Ok(Landed::Refused(why));
+            let tag = tag.to_string();
+            match self.put(repository, &reference, root).await? {
+                Taken::Yes(()) => moved.push(TagMoved { tag, previous }),
+                // An immutable one, most often: the others go on.
+                Taken::No(why) => refused.push(RefusedTag { tag, why }),
             }
-            moved.push(TagMoved { tag: tag.to_string(), previous });
         }
-        Ok(Landed::Whole { moved, created: created + u64::from(new) })
+        match refused.pop() {
+            Some(last) if refused.len() + 1 == count => Ok(Landed::Refused(last.why)),
+            last => {
+                refused.extend(last);
+                Ok(Landed::Whole { moved, created: created + u64::from(new), refused })
+            }
+        }
     }
 
     async fn put(
@@ -208,7 +234,7 @@ impl RemoteSink {
         let media_type = &piece.manifest.media_type;
         match self.client.push_manifest(repository, reference, &piece.digest, media_type, bytes).await {
             Ok(()) => Ok(Taken::Yes(())),
-            Err(error) => self.judged(repository, error).map(|judged| match judged {
+            Err(error) => Self::judged(error).map(|judged| match judged {
                 Taken::Yes(never) => match never {},
                 Taken::No(why) => Taken::No(why),
             }),
@@ -224,10 +250,11 @@ impl Sink for RemoteSink {
             let names = match pages.next().await {
                 Ok(Some(names)) => names,
                 Ok(None) | Err(Error::NotFound { .. }) => return Ok(tags),
-                Err(error) => {
-                    self.refuses(repository, error)?;
+                Err(error @ Error::Unauthorized { status: 403, .. }) => {
+                    locked(&self.refusing).entry(repository.clone()).or_insert_with(|| error.to_string());
                     return Ok(tags);
                 }
+                Err(error) => return Err(Trouble::of(error)),
             };
             let mut answers = stream::iter(names).map(|name| self.tag(repository, name)).buffer_unordered(self.jobs);
             while let Some(answer) = answers.next().await {
@@ -246,7 +273,9 @@ impl Sink for RemoteSink {
         }
         let held = match self.client.holds_blob(&place.here, &blob.digest).await {
             Ok(held) => held,
-            Err(error) => return self.refuses(&place.here, error).map(|()| Brought::Known),
+            // Whether it is taken says more than whether we may look.
+            Err(Error::Unauthorized { status: 403, .. }) => BlobAnswer::Missing { status: 403, detail: None },
+            Err(error) => return Err(Trouble::of(error)),
         };
         let known = locked(&self.mountable).get(&blob.digest).cloned();
         let brought = match held {
@@ -259,7 +288,9 @@ impl Sink for RemoteSink {
             }
             BlobAnswer::Found(_) | BlobAnswer::Missing { .. } => self.send(origin, place, blob, known.as_ref()).await?,
         };
-        if !matches!(brought, Brought::Broken(_)) {
+        let is_there = !locked(&self.refused).contains_key(&(place.here.clone(), blob.digest.clone()))
+            && !locked(&self.refusing).contains_key(&place.here);
+        if is_there && !matches!(brought, Brought::Broken(_)) {
             let mut mountable = locked(&self.mountable);
             if mountable.len() < MOUNTABLE_MAX {
                 mountable.insert(blob.digest.clone(), place.here.clone());
@@ -274,6 +305,17 @@ impl Sink for RemoteSink {
             landed.push(self.land_one(repository, image).await?);
         }
         Ok(landed)
+    }
+}
+
+/// Whether not even an upload could be begun: that is what a repository answers to whoever may not push to it, while
+/// the end of an upload is refused for its bytes.
+fn refused_at_its_beginning<E>(error: &PushError<E>) -> bool {
+    match error {
+        PushError::Refused { what, .. } | PushError::Registry(Error::Unauthorized { what, .. }) => {
+            what.starts_with("POST ")
+        }
+        _ => false,
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a run did, as plain data with its text and its verdict; never how it was done.
 
-use std::fmt::Write as _;
-
 use mcr_oci::{Digest, Finding, FindingKind};
 use serde::Serialize;
 
@@ -126,6 +124,8 @@ pub struct Report {
     pub broken: Vec<BrokenTag>,
     /// What is broken beside tags: repositories that cannot be looked at, manifests without a tag.
     pub findings: Vec<Finding>,
+    /// Names and patterns that were asked for and that the origin has no repository for.
+    pub unmatched: Vec<String>,
     /// Tags that moved.
     pub moved: Vec<MovedTag>,
     /// Tags that were moved here since.
@@ -168,7 +168,11 @@ impl Report {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let all = self.broken.iter().flat_map(|tag| &tag.findings).chain(&self.findings);
-        let (mut found, mut unreachable) = (self.counts.refused > 0, self.ended.is_some());
+        if self.ended.is_some() {
+            // Whatever was found so far: of the rest nothing is known.
+            return Verdict::Undetermined;
+        }
+        let (mut found, mut unreachable) = (self.counts.refused > 0 || !self.unmatched.is_empty(), false);
         for finding in all {
             match finding.kind {
                 FindingKind::Unreachable => unreachable = true,
@@ -209,6 +213,9 @@ impl Report {
         for finding in &self.findings {
             let place = finding.repository.as_deref().unwrap_or(&self.origin);
             line(&mut text, format_args!("{place}: {}", told(finding)));
+        }
+        for wanted in &self.unmatched {
+            line(&mut text, format_args!("the origin has no repository {wanted}; look at its name"));
         }
         for (what, tags) in
             [("refused", &self.refused), ("partial", &self.partial), ("kept", &self.kept), ("gone", &self.gone)]
@@ -282,9 +289,28 @@ impl Report {
     }
 }
 
+/// Adds a line. Names and reasons come from the origin, whoever made it: what controls a terminal is escaped, and
+/// nothing of theirs begins a line of its own.
 fn line(text: &mut String, what: std::fmt::Arguments<'_>) {
-    // Writing into a text never fails.
-    let _ = writeln!(text, "{what}");
+    text.push_str(&printable(&what.to_string()));
+    text.push('\n');
+}
+
+/// A line of text with what controls a terminal escaped.
+pub(crate) fn printable(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c.is_control() || is_direction(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Characters that turn the direction of what follows, and hide nothing else.
+const fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn told(finding: &Finding) -> String {
@@ -295,7 +321,7 @@ fn told(finding: &Finding) -> String {
 }
 
 /// A length for people.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut scaled = u128::from(bytes) * 10;
     let mut unit = 0;
@@ -328,10 +354,45 @@ mod tests {
         report.findings.push(Finding::new(FindingKind::Unreachable));
         assert_eq!(report.verdict().code(), 3);
         report.findings.push(Finding::new(FindingKind::BlobMissing));
+        assert_eq!(report.verdict().code(), 3, "of what was not looked at nothing is known");
+        report.ended = None;
         assert_eq!(report.verdict().code(), 1);
         // What a cache does not hold, what moved here since, and what went are no findings.
         let report =
             Report { counts: Counts { partial: 1, kept: 1, gone: 1, ..Counts::default() }, ..Report::default() };
         assert_eq!(report.verdict().code(), 0);
+    }
+
+    #[test]
+    fn what_an_origin_says_controls_no_terminal() {
+        let evil = "e\u{1b}[2Jvil\nimported 9 of 9 tags\u{202e}";
+        let tag = |reason: &str| LeftTag {
+            repository: evil.to_owned(),
+            tag: "t".to_owned(),
+            here: None,
+            there: None,
+            reason: reason.to_owned(),
+        };
+        let finding = Finding {
+            repository: Some(evil.to_owned()),
+            detail: Some(evil.to_owned()),
+            ..Finding::new(FindingKind::Unreachable)
+        };
+        let report = Report {
+            findings: vec![finding.clone()],
+            broken: vec![BrokenTag {
+                repository: "a".to_owned(),
+                tag: evil.to_owned(),
+                digest: None,
+                findings: vec![finding],
+            }],
+            refused: vec![tag(evil)],
+            ended: Some(evil.to_owned()),
+            ..Report::default()
+        };
+        let text = report.text();
+        assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || is_direction(c))), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("imported 9")), "{text}");
+        assert!(text.contains("refused e\\u{1b}[2Jvil\\nimported"), "{text}");
     }
 }

@@ -1,16 +1,19 @@
 //! One repository of a run: which tags go, what they are made of, in which order; never how bytes are moved.
 
+mod told;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures_util::stream::{self, StreamExt as _};
-use mcr_oci::{Digest, Finding, RepositoryName};
-use mcr_verifier::Problem;
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, FuturesOrdered, StreamExt as _};
+use mcr_oci::{Digest, RepositoryName};
 
 use crate::options::Times;
-use crate::origin::{Blob, Closure, Loose, Origin, Place, TagAt, Trouble};
-use crate::report::{BrokenTag, LeftTag, MovedTag};
-use crate::run::Run;
+use crate::origin::{Closure, Loose, Origin, Place, TagAt, Trouble};
+use crate::report::{LeftTag, MovedTag};
+use crate::run::{Run, Waiting};
 use crate::sink::{Image, ImageTag, Landed, Sink, TagHere};
+use told::{finding, keep};
 
 /// Images whose parts are being brought ahead of the one that lands next.
 const AHEAD: usize = 32;
@@ -20,8 +23,6 @@ const TOGETHER: usize = 256;
 const BLOBS_AHEAD: usize = 16;
 /// Rounds of referrers of referrers.
 const ROUNDS_MAX: usize = 32;
-/// Findings kept of one tag.
-const FINDINGS_MAX: usize = 100;
 
 /// A manifest that shall be brought, and the tags that lead to it.
 struct Root {
@@ -31,11 +32,11 @@ struct Root {
 }
 
 /// What preparing a root came to.
-enum Prepared {
+enum Prepared<'a> {
     /// It is here already, with these manifests.
     Unchanged(Vec<Digest>),
     /// All its blobs are here.
-    Whole(Image),
+    Whole(Image, Waiting<'a>),
     /// It was left out, and the report says why.
     LeftOut,
 }
@@ -61,10 +62,16 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
     pub(crate) async fn repository(&self, place: &Place) -> Result<(), Trouble> {
         let here = self.sink.tags(&place.here).await?;
         let listed = self.origin.tags(place).await?;
+        let here = self.who_pointed(place, here, &listed.tags).await?;
         let count = (listed.tags.len() + listed.findings.len()) as u64;
         self.watch.tags(count);
         let mut named: HashSet<String> = listed.tags.iter().map(|tag| tag.tag.to_string()).collect();
+        if listed.absent {
+            self.report().unmatched.push(place.there.clone());
+        }
+        let mut all_listed = true;
         for finding in listed.findings {
+            all_listed &= finding.tag.is_some();
             named.extend(finding.tag.clone());
             self.watch.tags_done(1);
             self.without_digest(place, finding);
@@ -74,62 +81,33 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
             report.counts.repositories += 1;
             report.counts.tags += listed.tags.len() as u64;
         }
-        self.gone(&place.here, &here, &named);
+        if all_listed {
+            let reason = "the origin does not list it any more; delete it here if it is to go";
+            self.gone(&place.here, &here, &named, reason);
+        }
         let roots = self.roots(&place.here, listed.tags, &here);
         let mut have = Have::default();
         self.bring_all(place, &here, roots, &mut have).await?;
         self.loose(place, &here, have).await?;
-        self.watch.repository_done(place.here.as_str());
         Ok(())
-    }
-
-    /// A finding of a listing: of a tag that leads nowhere, or of the repository.
-    fn without_digest(&self, place: &Place, mut finding: Finding) {
-        finding.repository = Some(place.here.to_string());
-        let mut report = self.report();
-        let Some(tag) = finding.tag.clone() else {
-            report.findings.push(finding);
-            return;
-        };
-        report.counts.tags += 1;
-        report.counts.broken += 1;
-        report.broken.push(BrokenTag {
-            repository: place.here.to_string(),
-            tag,
-            digest: None,
-            findings: vec![finding],
-        });
-    }
-
-    /// Tags that an earlier run brought and the origin does not list any more.
-    fn gone(&self, here: &RepositoryName, tags: &BTreeMap<String, TagHere>, named: &HashSet<String>) {
-        let mut report = self.report();
-        for (tag, at) in tags.iter().filter(|(tag, at)| at.imported && !named.contains(*tag)) {
-            report.counts.gone += 1;
-            report.gone.push(LeftTag {
-                repository: here.to_string(),
-                tag: tag.clone(),
-                here: Some(at.digest.clone()),
-                there: None,
-                reason: "the origin does not list it any more; delete it here if it is to go".to_owned(),
-            });
-        }
     }
 
     /// The manifests to bring, those with the oldest tag first.
     fn roots(&self, here: &RepositoryName, listed: Vec<TagAt>, tags: &BTreeMap<String, TagHere>) -> Vec<Root> {
         let mut by_digest: HashMap<Digest, Vec<TagAt>> = HashMap::new();
         for tag in listed {
-            if let Some(at) = tags.get(tag.tag.as_str()).filter(|at| is_kept(at, &tag)) {
+            if let Some(at) = tags.get(tag.tag.as_str()).filter(|at| self.is_kept(at, &tag)) {
                 let mut report = self.report();
                 report.counts.kept += 1;
-                report.kept.push(LeftTag {
+                let kept = LeftTag {
                     repository: here.to_string(),
                     tag: tag.tag.to_string(),
                     here: Some(at.digest.clone()),
                     there: Some(tag.digest),
-                    reason: "it was pushed here since and stays".to_owned(),
-                });
+                    reason: "it was pushed here since and stays; delete it here to have the origin's".to_owned(),
+                };
+                keep(&mut report.kept, [kept]);
+                drop(report);
                 self.watch.tags_done(1);
                 continue;
             }
@@ -146,7 +124,19 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
         roots
     }
 
-    /// Prepares roots side by side and lands them in their order.
+    /// Whether a tag stays where it is here: somebody else than an import pointed it elsewhere, and not before the
+    /// origin. A time that is not one of a push says nothing of that: those of copied files, and those to come.
+    fn is_kept(&self, here: &TagHere, there: &TagAt) -> bool {
+        let at_ms = match self.options.times {
+            Times::Pushed => there.at_ms.filter(|at_ms| *at_ms <= self.options.now_ms),
+            Times::Created => None,
+        };
+        let later = || here.moved_ms.zip(at_ms).is_none_or(|(moved_ms, at_ms)| moved_ms >= at_ms);
+        here.digest != there.digest && here.imported == Some(false) && later()
+    }
+
+    /// Prepares roots side by side and lands them, the oldest first. Where the origin does not say how old they are,
+    /// images do, once they were looked at: as many as land together are waited for then.
     async fn bring_all(
         &self,
         place: &Place,
@@ -154,28 +144,47 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
         roots: Vec<Root>,
         have: &mut Have,
     ) -> Result<(), Trouble> {
-        let prepared = stream::iter(roots).map(|root| self.prepare(place, here, root)).buffered(AHEAD);
-        let mut batches = std::pin::pin!(prepared.ready_chunks(TOGETHER));
-        while let Some(batch) = batches.next().await {
-            let mut images = Vec::new();
-            for prepared in batch {
-                match prepared? {
-                    Prepared::Unchanged(digests) => have.add(digests),
-                    Prepared::Whole(image) => images.push(image),
-                    Prepared::LeftOut => {}
-                }
+        let in_order = self.options.times == Times::Pushed
+            && roots.iter().flat_map(|root| &root.tags).all(|tag| tag.at_ms.is_some());
+        let mut roots = roots.into_iter();
+        let mut under_way = FuturesOrdered::new();
+        let mut images = Vec::new();
+        loop {
+            // One goes on whatever waits elsewhere, so that each repository comes to its end.
+            while under_way.len() < AHEAD
+                && (!self.is_full() || (under_way.is_empty() && images.is_empty()))
+                && let Some(root) = roots.next()
+            {
+                under_way.push_back(self.prepare(place, here, root));
             }
-            self.land(place, images, have).await?;
+            let next = match in_order && !images.is_empty() {
+                true => under_way.next().now_or_never().flatten(),
+                false => under_way.next().await,
+            };
+            let ready = next.is_none();
+            match next.transpose()? {
+                None if images.is_empty() => return Ok(()),
+                None | Some(Prepared::LeftOut) => {}
+                Some(Prepared::Unchanged(digests)) => have.add(digests),
+                Some(Prepared::Whole(image, waiting)) => images.push((image, waiting)),
+            }
+            if ready || images.len() >= TOGETHER {
+                self.land(place, std::mem::take(&mut images), have).await?;
+            }
         }
-        Ok(())
     }
 
-    async fn prepare(&self, place: &Place, here: &BTreeMap<String, TagHere>, root: Root) -> Result<Prepared, Trouble> {
+    async fn prepare(
+        &self,
+        place: &Place,
+        here: &BTreeMap<String, TagHere>,
+        root: Root,
+    ) -> Result<Prepared<'_>, Trouble> {
         let stands = |tag: &TagAt| here.get(tag.tag.as_str()).is_some_and(|at| at.digest == root.digest);
         if !root.tags.is_empty() && root.tags.iter().all(stands) && self.sink.holds(&place.here, &root.digest).await? {
             return self.unchanged(place, root).await;
         }
-        let closure = self.origin.closure(place, &root.digest).await?;
+        let (closure, waiting) = self.closure(place, &root.digest).await?;
         if !closure.findings.is_empty() {
             self.broken(place, &root, closure.findings);
             return Ok(Prepared::LeftOut);
@@ -183,6 +192,11 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
         if closure.absent_blobs > 0 {
             let reason = format!("{} of its configs and layers were never pulled through", closure.absent_blobs);
             self.partial(place, &root.tags, &root.digest, &reason);
+            return Ok(Prepared::LeftOut);
+        }
+        // Before bytes are moved that no image here would have.
+        if closure.absent_children > 0 && !self.sink.takes_partial(&place.here) {
+            self.partial(place, &root.tags, &root.digest, &absent_children(closure.absent_children));
             return Ok(Prepared::LeftOut);
         }
         let problems: Vec<_> = stream::iter(&closure.blobs)
@@ -201,21 +215,25 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
             self.broken(place, &root, findings);
             return Ok(Prepared::LeftOut);
         }
-        Ok(Prepared::Whole(self.image(root, closure)))
+        Ok(Prepared::Whole(self.image(root, closure), waiting))
     }
 
-    async fn unchanged(&self, place: &Place, root: Root) -> Result<Prepared, Trouble> {
+    async fn unchanged(&self, place: &Place, root: Root) -> Result<Prepared<'_>, Trouble> {
         let tags = root.tags.len() as u64;
         self.report().counts.unchanged += tags;
         self.watch.tags_done(tags);
-        let mut digests = vec![root.digest];
-        if self.origin.asks_by_subject()
-            && let Some(root) = digests.first().cloned()
-        {
-            let closure = self.origin.closure(place, &root).await?;
+        Ok(Prepared::Unchanged(self.subjects(place, root.digest).await?))
+    }
+
+    /// The manifests of an image that is here already, of which referrers may be asked for.
+    async fn subjects(&self, place: &Place, root: Digest) -> Result<Vec<Digest>, Trouble> {
+        let mut digests = Vec::new();
+        if self.origin.asks_by_subject() {
+            let (closure, _waiting) = self.closure(place, &root).await?;
             digests.extend(closure.manifests.into_iter().map(|piece| piece.digest));
         }
-        Ok(Prepared::Unchanged(digests))
+        digests.push(root);
+        Ok(digests)
     }
 
     fn image(&self, root: Root, closure: Closure) -> Image {
@@ -236,20 +254,29 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
         Image { manifests: closure.manifests, blobs: closure.blobs, tags, pushed_ms, absent: closure.absent_children }
     }
 
-    async fn land(&self, place: &Place, images: Vec<Image>, have: &mut Have) -> Result<(), Trouble> {
+    async fn land(&self, place: &Place, mut images: Vec<(Image, Waiting<'_>)>, have: &mut Have) -> Result<(), Trouble> {
         if images.is_empty() {
             return Ok(());
         }
+        // A sink that takes no times has them in the order in which they come.
+        images.sort_by_key(|(image, _)| image.pushed_ms);
+        let (images, _waiting): (Vec<Image>, Vec<Waiting<'_>>) = images.into_iter().unzip();
         let absent: Vec<u64> = images.iter().map(|image| image.absent).collect();
         let told: Vec<(Vec<TagAt>, Vec<Digest>)> = images.iter().map(of_image).collect();
         let outcomes = self.sink.land(&place.here, images).await?;
         for ((outcome, absent), (tags, digests)) in outcomes.into_iter().zip(absent).zip(told) {
             let Some(root) = digests.last().cloned() else { continue };
             match outcome {
-                Landed::Whole { moved, created } => {
+                Landed::Whole { moved, created, refused } => {
+                    let (stay, tags): (Vec<TagAt>, Vec<TagAt>) =
+                        tags.into_iter().partition(|tag| refused.iter().any(|stays| stays.tag == tag.tag.as_str()));
+                    for tag in &stay {
+                        let why = refused.iter().find(|stays| stays.tag == tag.tag.as_str());
+                        self.refused(place, std::slice::from_ref(tag), &root, why.map_or("", |stays| &stays.why));
+                    }
                     let mut report = self.report();
                     report.counts.manifests += created;
-                    report.counts.loose += u64::from(tags.is_empty());
+                    report.counts.loose += u64::from(tags.is_empty() && stay.is_empty());
                     for tag in &tags {
                         match moved.iter().find(|moved| moved.tag == tag.tag.as_str()) {
                             None => report.counts.unchanged += 1,
@@ -272,10 +299,7 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
                     have.add(digests);
                 }
                 Landed::Incomplete(_) if absent > 0 => {
-                    let reason = format!(
-                        "{absent} of its children were never pulled through; give the repository commit = \"sparse\" to take it so"
-                    );
-                    self.partial(place, &tags, &root, &reason);
+                    self.partial(place, &tags, &root, &absent_children(absent));
                 }
                 Landed::Incomplete(findings) => self.broken(place, &Root { digest: root, tags }, findings),
                 Landed::Refused(why) => self.refused(place, &tags, &root, &why),
@@ -293,12 +317,21 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
                 break;
             }
             if round == 0 || self.origin.asks_by_subject() {
-                waiting.extend(self.origin.loose(place, &fresh).await?);
+                let found = self.origin.loose(place, &fresh).await?;
+                waiting.extend(found.loose);
+                for finding in found.findings {
+                    self.without_digest(place, finding);
+                }
             }
             let mut roots = Vec::new();
             let mut left = Vec::new();
             for loose in std::mem::take(&mut waiting) {
-                if have.digests.contains(&loose.digest) || self.sink.holds(&place.here, &loose.digest).await? {
+                if have.digests.contains(&loose.digest) {
+                    continue;
+                }
+                if self.sink.holds(&place.here, &loose.digest).await? {
+                    // An earlier run brought it, and may have ended before it brought what refers to it.
+                    have.add(self.subjects(place, loose.digest).await?);
                     continue;
                 }
                 if self.options.untagged || self.refers_to_something_here(place, &loose, &have).await? {
@@ -321,61 +354,11 @@ impl<O: Origin, S: Sink> Run<'_, O, S> {
             Some(subject) => self.sink.holds(&place.here, subject).await,
         }
     }
-
-    fn broken(&self, place: &Place, root: &Root, mut findings: Vec<Finding>) {
-        findings.truncate(FINDINGS_MAX);
-        for finding in &mut findings {
-            finding.repository = Some(place.here.to_string());
-        }
-        let mut report = self.report();
-        if root.tags.is_empty() {
-            report.findings.extend(findings);
-            return;
-        }
-        for tag in &root.tags {
-            let at = |finding: &Finding| Finding { tag: Some(tag.tag.to_string()), ..finding.clone() };
-            report.counts.broken += 1;
-            report.broken.push(BrokenTag {
-                repository: place.here.to_string(),
-                tag: tag.tag.to_string(),
-                digest: Some(root.digest.clone()),
-                findings: findings.iter().map(at).collect(),
-            });
-        }
-        drop(report);
-        self.watch.tags_done(root.tags.len() as u64);
-    }
-
-    fn partial(&self, place: &Place, tags: &[TagAt], root: &Digest, reason: &str) {
-        let mut report = self.report();
-        report.counts.partial += tags.len() as u64;
-        report.partial.extend(tags.iter().map(|tag| left(place, tag, root, reason)));
-        drop(report);
-        self.watch.tags_done(tags.len() as u64);
-    }
-
-    fn refused(&self, place: &Place, tags: &[TagAt], root: &Digest, reason: &str) {
-        let mut report = self.report();
-        report.counts.refused += tags.len().max(1) as u64;
-        report.refused.extend(tags.iter().map(|tag| left(place, tag, root, reason)));
-        drop(report);
-        self.watch.tags_done(tags.len() as u64);
-    }
 }
 
-/// Whether a tag stays where it is here: somebody else than an import pointed it elsewhere, and not before the origin.
-fn is_kept(here: &TagHere, there: &TagAt) -> bool {
-    here.digest != there.digest && !here.imported && there.at_ms.is_none_or(|at_ms| here.moved_ms >= at_ms)
-}
-
-fn left(place: &Place, tag: &TagAt, root: &Digest, reason: &str) -> LeftTag {
-    LeftTag {
-        repository: place.here.to_string(),
-        tag: tag.tag.to_string(),
-        here: None,
-        there: Some(root.clone()),
-        reason: reason.to_owned(),
-    }
+/// Why an index of a cache is left out.
+fn absent_children(absent: u64) -> String {
+    format!("{absent} of its children were never pulled through; give the repository commit = \"sparse\" to take it so")
 }
 
 /// The tags and the manifests of an image, the root last: what is told of it when it is gone to the sink.
@@ -384,29 +367,4 @@ fn of_image(image: &Image) -> (Vec<TagAt>, Vec<Digest>) {
     let Some(root) = digests.last() else { return (Vec::new(), digests) };
     let tag = |tag: &ImageTag| TagAt { tag: tag.tag.clone(), digest: root.clone(), at_ms: Some(tag.at_ms) };
     (image.tags.iter().map(tag).collect(), digests)
-}
-
-/// What is wrong with a blob of a closure, with the way that leads to it.
-fn finding(closure: &Closure, root: &Digest, blob: &Blob, problem: Problem) -> Finding {
-    let mut path = Vec::new();
-    let mut child = &blob.digest;
-    // Parents come after their children: one pass leads up to the root.
-    for piece in &closure.manifests {
-        if piece.manifest.edges.iter().any(|edge| edge.descriptor.digest == *child) {
-            path.push(piece.digest.clone());
-            child = &piece.digest;
-            if child == root {
-                break;
-            }
-        }
-    }
-    path.reverse();
-    Finding {
-        digest: Some(blob.digest.clone()),
-        size: Some(blob.size),
-        path,
-        status: problem.status,
-        detail: problem.detail,
-        ..Finding::new(problem.kind)
-    }
 }

@@ -11,6 +11,7 @@ mod output;
 mod part;
 mod shelf;
 mod tar;
+mod told;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use archive::write;
 pub use local::Local;
 pub use output::Output;
 pub use shelf::Shelf;
+pub use told::{interrupted, platform, text};
 pub use wire::Wire;
 
 /// Most bytes of manifests that one tar holds: they are kept in memory until it is written.
@@ -88,7 +90,7 @@ pub struct SavedImage {
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
     /// Something of it is broken; nothing may be believed of what was written so far.
-    #[error("{}", told(.0))]
+    #[error("{}", findings_told(.0))]
     Unsound(Vec<Finding>),
     /// There is no such image, or not for this platform.
     #[error("{0}")]
@@ -105,7 +107,7 @@ pub enum SaveError {
 }
 
 /// The first finding in words, and how many there are.
-fn told(findings: &[Finding]) -> String {
+fn findings_told(findings: &[Finding]) -> String {
     let Some(first) = findings.first() else { return "nothing is known of it".to_owned() };
     let place = match (&first.repository, &first.tag) {
         (Some(repository), Some(tag)) => format!("{repository}:{tag}: "),

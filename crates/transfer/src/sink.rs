@@ -1,5 +1,7 @@
 //! The port of where images go: blobs first, then images whole; never where they come from.
 
+mod here;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -14,10 +16,10 @@ use crate::origin::{Blob, Origin, Piece, Place, Trouble};
 pub struct TagHere {
     /// Where it points.
     pub digest: Digest,
-    /// When it came to point there, in Unix milliseconds.
-    pub moved_ms: i64,
-    /// Whether an import pointed it there; somebody else did, where not. A sink that cannot know says `true`.
-    pub imported: bool,
+    /// When it came to point there, in Unix milliseconds; `None` where the sink does not know.
+    pub moved_ms: Option<i64>,
+    /// Whether an import pointed it there; somebody else did, where not. `None` where the sink does not know.
+    pub imported: Option<bool>,
 }
 
 /// How bytes came.
@@ -81,6 +83,22 @@ pub struct TagMoved {
     pub previous: Option<Digest>,
 }
 
+/// A tag that was to point at an image, and does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTag {
+    /// The tag.
+    pub tag: String,
+    /// Why, in one clause.
+    pub why: String,
+}
+
+impl RefusedTag {
+    /// One that is immutable.
+    pub(crate) fn held(tag: &Tag) -> Self {
+        Self { tag: tag.to_string(), why: "it is immutable here and points elsewhere".to_owned() }
+    }
+}
+
 /// What became of an image.
 #[derive(Clone, Debug)]
 pub enum Landed {
@@ -90,11 +108,20 @@ pub enum Landed {
         moved: Vec<TagMoved>,
         /// Manifests that were not there before.
         created: u64,
+        /// Those of its tags that stay as they are; not all of them, unless it has none.
+        refused: Vec<RefusedTag>,
     },
     /// The sink finds it incomplete, and holds nothing of it but blobs.
     Incomplete(Vec<Finding>),
-    /// The sink does not want it: an immutable tag, a rule; one line that says why.
+    /// The sink does not want it, by none of its tags: one clause that says why.
     Refused(String),
+}
+
+impl Landed {
+    /// Of an image without a manifest.
+    pub(crate) const fn nothing() -> Self {
+        Self::Whole { moved: Vec::new(), created: 0, refused: Vec::new() }
+    }
 }
 
 /// A place that images go to.
@@ -106,6 +133,16 @@ pub trait Sink: Send + Sync {
         &self,
         repository: &RepositoryName,
     ) -> impl Future<Output = Result<BTreeMap<String, TagHere>, Trouble>> + Send;
+
+    /// The repositories that it holds; none where it cannot know which of them an import brought.
+    fn repositories(&self) -> impl Future<Output = Result<Vec<RepositoryName>, Trouble>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    /// Whether a repository takes an index that lacks children, asked before anything of one is brought.
+    fn takes_partial(&self, _repository: &RepositoryName) -> bool {
+        true
+    }
 
     /// Whether this manifest is in the repository with all of its closure, sound.
     fn holds(&self, repository: &RepositoryName, root: &Digest) -> impl Future<Output = Result<bool, Trouble>> + Send;

@@ -6,25 +6,30 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use mcr_oci::{Digest, EdgeKind, Finding, FindingKind, MANIFEST_MAX, Manifest, RepositoryName, Tag};
-use mcr_scanner::{KindRules, OpenTree, ScanError, TreeRepository, TreeTag, TreeTags, open_trees};
+use mcr_scanner::{KindRules, OpenTree, ScanError, TreeRepository, TreeTag, TreeTags, Trees, open_trees};
 use mcr_verifier::{Located, Look, Report};
 
 use crate::closure::{self, Walked};
 use crate::options::Times;
-use crate::origin::{Blob, BlobBytes, Closure, Loose, Origin, Place, Places, TagAt, Tags, Trouble};
+use crate::origin::{Blob, BlobBytes, Closure, Loose, Origin, Place, Places, TagAt, Tags, Trouble, Untagged};
 
 /// Trees of one path.
 #[derive(Debug)]
 pub struct TreeOrigin {
     name: String,
     trees: Vec<Arc<OpenTree>>,
+    /// What was passed over beside them.
+    findings: Vec<Finding>,
+    /// Whether their repositories go below their names.
+    several: bool,
     prefix: Option<String>,
     times: Times,
 }
 
 impl TreeOrigin {
     /// The trees at `path`: one, or a folder of several, whose repositories then go below their names. All of them go
-    /// below `prefix`.
+    /// below `prefix`. What lies beside them and cannot be looked at is a finding, and counts as one of several: names
+    /// are the same again when it can be.
     ///
     /// # Errors
     /// Where there is none, or it cannot be looked at.
@@ -36,8 +41,10 @@ impl TreeOrigin {
         now_ms: i64,
         watch: &dyn mcr_scanner::Watch,
     ) -> Result<Self, ScanError> {
-        let trees = open_trees(path, kinds, now_ms, watch)?.into_iter().map(Arc::new).collect();
-        Ok(Self { name: path.display().to_string(), trees, prefix, times })
+        let Trees { trees, closed, findings } = open_trees(path, kinds, now_ms, watch)?;
+        let several = trees.len() > 1 || closed;
+        let trees = trees.into_iter().map(Arc::new).collect();
+        Ok(Self { name: path.display().to_string(), trees, findings, several, prefix, times })
     }
 
     /// Where they lie.
@@ -47,7 +54,7 @@ impl TreeOrigin {
 
     /// The name that a repository gets here.
     fn here(&self, tree: &OpenTree, name: &str) -> String {
-        let registry = (self.trees.len() > 1).then(|| tree.name());
+        let registry = self.several.then(|| tree.name());
         let parts = self.prefix.as_deref().into_iter().chain(registry).chain([name]);
         parts.collect::<Vec<_>>().join("/")
     }
@@ -73,7 +80,7 @@ impl Origin for TreeOrigin {
     }
 
     async fn repositories(&self) -> Result<Places, Trouble> {
-        let mut places = Places::default();
+        let mut places = Places { below: self.prefix.clone(), findings: self.findings.clone(), ..Places::default() };
         for (registry, tree) in self.trees.iter().enumerate() {
             let listing = Arc::clone(tree);
             let listed = tokio::task::spawn_blocking(move || listing.repositories());
@@ -98,11 +105,12 @@ impl Origin for TreeOrigin {
     async fn tags(&self, place: &Place) -> Result<Tags, Trouble> {
         let listed = match self.visit(place, tags_of).await? {
             Ok(listed) => listed,
-            Err(finding) => return Ok(Tags { tags: Vec::new(), findings: vec![finding] }),
+            Err(finding) => return Ok(Tags { findings: vec![finding], ..Tags::default() }),
         };
         let tag =
             |tag: TreeTag| Some(TagAt { tag: Tag::parse(&tag.tag).ok()?, digest: tag.digest, at_ms: tag.written_ms });
-        Ok(Tags { tags: listed.tags.into_iter().filter_map(tag).collect(), findings: listed.findings })
+        let tags = listed.tags.into_iter().filter_map(tag).collect();
+        Ok(Tags { tags, findings: listed.findings, absent: false })
     }
 
     async fn closure(&self, place: &Place, root: &Digest) -> Result<Closure, Trouble> {
@@ -115,15 +123,17 @@ impl Origin for TreeOrigin {
         false
     }
 
-    async fn loose(&self, place: &Place, _subjects: &[Digest]) -> Result<Vec<Loose>, Trouble> {
+    async fn loose(&self, place: &Place, _subjects: &[Digest]) -> Result<Untagged, Trouble> {
         let listed = self.visit(place, |repository| {
             let all = repository.revisions().into_iter();
             all.map(|digest| Loose { subject: subject(repository, &digest), digest }).collect::<Vec<_>>()
         });
-        // A repository that went meanwhile has nothing left to give.
-        let mut listed = listed.await?.unwrap_or_default();
-        listed.sort_unstable_by(|one, two| one.digest.cmp(&two.digest));
-        Ok(listed)
+        let mut untagged = match listed.await? {
+            Ok(loose) => Untagged { loose, findings: Vec::new() },
+            Err(finding) => Untagged { loose: Vec::new(), findings: vec![finding] },
+        };
+        untagged.loose.sort_unstable_by(|one, two| one.digest.cmp(&two.digest));
+        Ok(untagged)
     }
 
     async fn blob(&self, place: &Place, blob: &Blob) -> Result<Look<BlobBytes>, Trouble> {

@@ -1,23 +1,23 @@
 //! A running registry as an origin; never what an answer means (the probe's) and never a retry (the client's).
 
+mod referrers;
+
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use mcr_client::{About, BlobReader, Call, Client, Error};
+use mcr_client::{BlobReader, Client, Error};
 use mcr_oci::{Digest, Finding, FindingKind, MANIFEST_MAX, Reference, RepositoryName, Tag};
-use mcr_probe::{Gone, Level, Wire};
+use mcr_probe::{Gone, Level, Pace, Wire};
 use mcr_verifier::{Look, Problem};
 
 use crate::closure;
-use crate::origin::{Blob, BlobBytes, Closure, Loose, Origin, Place, Places, StreamEnd, TagAt, Tags, Trouble};
+use crate::origin::{Blob, BlobBytes, Closure, Origin, Place, Places, StreamEnd, TagAt, Tags, Trouble, Untagged};
+use referrers::Answering;
 
 /// Repositories of one catalog.
 const REPOSITORIES_MAX: usize = 1_000_000;
 /// Tags of one repository.
 const TAGS_MAX: usize = 1_000_000;
-/// Longest list of referrers that is read, in bytes.
-const REFERRERS_MAX: usize = 16 << 20;
 /// Largest config that is read for its time, in bytes.
 const CONFIG_MAX: u64 = MANIFEST_MAX as u64;
 
@@ -29,8 +29,16 @@ pub struct RegistryOrigin {
     named: Option<Vec<String>>,
     prefix: Option<String>,
     jobs: usize,
-    /// Learned at the first question: a registry without the referrers API keeps tags instead, which are tags here too.
-    no_referrers: AtomicBool,
+    /// Places for questions about tags and manifests, whatever repository they are about.
+    pace: Pace,
+    answering: Answering,
+}
+
+/// What a list of tags came to.
+struct TagNames {
+    names: BTreeSet<String>,
+    /// Why it is not all of them.
+    cut: Option<String>,
 }
 
 impl std::fmt::Debug for RegistryOrigin {
@@ -47,7 +55,11 @@ impl RegistryOrigin {
         let plain = !repositories.is_empty() && repositories.iter().all(|name| RepositoryName::parse(name).is_ok());
         let named = (plain && prefix.is_none()).then(|| repositories.to_vec());
         let name = client.host().to_owned();
-        Self { client, name, named, prefix, jobs: jobs.max(1), no_referrers: AtomicBool::new(false) }
+        Self { client, name, named, prefix, jobs: jobs.max(1), pace: Pace::new(jobs), answering: Answering::default() }
+    }
+
+    fn wire<'a>(&'a self, repository: &'a RepositoryName) -> Wire<'a> {
+        Wire::beside(&self.client, repository, Level::Head, &self.pace)
     }
 
     async fn names(&self) -> Result<Vec<String>, Trouble> {
@@ -65,15 +77,30 @@ impl RegistryOrigin {
         Ok(names.into_iter().collect())
     }
 
-    async fn tag_names(&self, repository: &RepositoryName) -> Result<BTreeSet<String>, Error> {
+    /// The tags of a repository by name; `None` where there is no such repository. A list that breaks off is as long
+    /// as it came.
+    async fn tag_names(&self, wire: &Wire<'_>, repository: &RepositoryName) -> Result<Option<TagNames>, Trouble> {
         let mut names = BTreeSet::new();
         let mut pages = self.client.tags(repository);
-        while names.len() <= TAGS_MAX
-            && let Some(page) = pages.next().await?
-        {
-            names.extend(page);
+        loop {
+            let page = {
+                let _place = self.pace.place().await;
+                pages.next().await
+            };
+            let cut = match page {
+                Ok(Some(page)) => {
+                    names.extend(page);
+                    if names.len() <= TAGS_MAX {
+                        continue;
+                    }
+                    Some(format!("it has more than {TAGS_MAX} tags; the others are left out"))
+                }
+                Ok(None) => None,
+                Err(Error::NotFound { .. }) if names.is_empty() => return Ok(None),
+                Err(error) => Some(format!("its tags cannot be listed: {}", failed(wire, error).await?)),
+            };
+            return Ok(Some(TagNames { names, cut }));
         }
-        Ok(names)
     }
 
     async fn tag(&self, wire: &Wire<'_>, name: String) -> Result<Result<TagAt, Finding>, Gone> {
@@ -101,39 +128,6 @@ impl RegistryOrigin {
         }
         latest.or_else(|| walked.annotated_ms())
     }
-
-    async fn referrers(&self, there: &RepositoryName, subject: &Digest) -> Result<Vec<Loose>, Trouble> {
-        #[derive(serde::Deserialize)]
-        struct List {
-            #[serde(default)]
-            manifests: Vec<Entry>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Entry {
-            digest: String,
-        }
-        if self.no_referrers.load(Ordering::Relaxed) {
-            return Ok(Vec::new());
-        }
-        let call = Call::get(format!("v2/{there}/referrers/{subject}")).about(About::Repository(there.clone()));
-        let reply = self.client.call(&call, REFERRERS_MAX).await.map_err(Trouble::of)?;
-        match reply.status {
-            200 => {
-                let list: List = serde_json::from_slice(&reply.body)
-                    .map_err(|error| Trouble(format!("the referrers of {there}@{subject} are no list: {error}")))?;
-                let loose = |entry: Entry| {
-                    Some(Loose { digest: Digest::parse(&entry.digest).ok()?, subject: Some(subject.clone()) })
-                };
-                Ok(list.manifests.into_iter().filter_map(loose).collect())
-            }
-            // registry:2 has no such path at all.
-            404 | 405 | 400 | 501 => {
-                self.no_referrers.store(true, Ordering::Relaxed);
-                Ok(Vec::new())
-            }
-            status => Err(Trouble(format!("the referrers of {there}@{subject} are answered {status}"))),
-        }
-    }
 }
 
 impl Origin for RegistryOrigin {
@@ -142,7 +136,7 @@ impl Origin for RegistryOrigin {
     }
 
     async fn repositories(&self) -> Result<Places, Trouble> {
-        let mut places = Places::default();
+        let mut places = Places { below: self.prefix.clone(), ..Places::default() };
         for there in self.names().await? {
             let wanted = self.prefix.as_ref().map_or_else(|| there.clone(), |prefix| format!("{prefix}/{there}"));
             match (RepositoryName::parse(&wanted), RepositoryName::parse(&there)) {
@@ -159,20 +153,15 @@ impl Origin for RegistryOrigin {
 
     async fn tags(&self, place: &Place) -> Result<Tags, Trouble> {
         let there = there(place)?;
-        let names = match self.tag_names(&there).await {
-            Ok(names) => names,
-            // Listed, and without a tag: it went, or nothing was ever tagged.
-            Err(Error::NotFound { .. }) => return Ok(Tags::default()),
-            Err(error @ (Error::Unreachable { .. } | Error::Unexpected { .. })) => return Err(Trouble::of(error)),
-            Err(error) => {
-                let detail = Some(format!("its tags cannot be listed: {error}"));
-                let finding = Finding { detail, ..Finding::new(FindingKind::Unreachable) };
-                return Ok(Tags { tags: Vec::new(), findings: vec![finding] });
-            }
+        let wire = self.wire(&there);
+        // Listed, and without a tag: it went, or nothing was ever tagged. Named by somebody, it is none.
+        let Some(listed) = self.tag_names(&wire, &there).await? else {
+            return Ok(Tags { absent: self.named.is_some(), ..Tags::default() });
         };
-        let wire = Wire::alone(&self.client, &there, Level::Head, self.jobs);
-        let mut answers = stream::iter(names).map(|name| self.tag(&wire, name)).buffered(self.jobs);
+        let mut answers = stream::iter(listed.names).map(|name| self.tag(&wire, name)).buffered(self.jobs);
         let mut tags = Tags::default();
+        let unreachable = |detail: String| Finding { detail: Some(detail), ..Finding::new(FindingKind::Unreachable) };
+        tags.findings.extend(listed.cut.map(unreachable));
         while let Some(answer) = answers.next().await {
             match answer.map_err(Trouble::of)? {
                 Ok(tag) => tags.tags.push(tag),
@@ -184,7 +173,7 @@ impl Origin for RegistryOrigin {
 
     async fn closure(&self, place: &Place, root: &Digest) -> Result<Closure, Trouble> {
         let there = there(place)?;
-        let wire = Wire::alone(&self.client, &there, Level::Head, self.jobs);
+        let wire = self.wire(&there);
         // Blobs are not asked about: fetching them says more.
         let mut walked = closure::walk(root, &wire, false, self.jobs).await.map_err(Trouble::of)?;
         let findings =
@@ -203,15 +192,8 @@ impl Origin for RegistryOrigin {
         true
     }
 
-    async fn loose(&self, place: &Place, subjects: &[Digest]) -> Result<Vec<Loose>, Trouble> {
-        let there = &there(place)?;
-        let ask = |subject: Digest| async move { self.referrers(there, &subject).await };
-        let mut answers = stream::iter(subjects.to_vec()).map(ask).buffered(self.jobs);
-        let mut all = Vec::new();
-        while let Some(answer) = answers.next().await {
-            all.extend(answer?);
-        }
-        Ok(all)
+    async fn loose(&self, place: &Place, subjects: &[Digest]) -> Result<Untagged, Trouble> {
+        self.referrers(&there(place)?, subjects).await
     }
 
     async fn blob(&self, place: &Place, blob: &Blob) -> Result<Look<BlobBytes>, Trouble> {
@@ -224,6 +206,18 @@ impl Origin for RegistryOrigin {
 
 fn there(place: &Place) -> Result<RepositoryName, Trouble> {
     RepositoryName::parse(&place.there).map_err(Trouble::of)
+}
+
+/// What is wrong with one list, in one line.
+///
+/// # Errors
+/// [`Trouble`] where the registry as a whole does not answer any more.
+async fn failed(wire: &Wire<'_>, error: Error) -> Result<String, Trouble> {
+    // Refusals and pleas for patience are answers.
+    if !matches!(error, Error::Unauthorized { .. } | Error::Busy { .. } | Error::Credentials { .. }) {
+        wire.still_there(&error).await.map_err(Trouble::of)?;
+    }
+    Ok(error.to_string())
 }
 
 fn catalog_trouble(error: &Error) -> Trouble {
@@ -271,3 +265,6 @@ impl Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::io::{Answer, Directory, Listing, Tree};
 use crate::judge;
 use crate::key::{ALGORITHMS, Key, digest_of};
 use crate::kind::{Judged, Kind, KindRules};
-use crate::layout::{self, Layout};
+use crate::layout::{self, Layout, Registries};
 use crate::settings::{Settings, Watch};
 
 /// Nanoseconds of a millisecond.
@@ -37,6 +37,17 @@ pub struct OpenTree {
     settings: Settings,
     /// Nothing is known to be corrupt: whoever takes bytes hashes them.
     corrupt: HashMap<Digest, Digest>,
+}
+
+/// The trees of a path.
+#[derive(Debug)]
+pub struct Trees {
+    /// Those that are open, by name.
+    pub trees: Vec<OpenTree>,
+    /// Whether something beside them could not be looked into, and may be a tree another time.
+    pub closed: bool,
+    /// What was passed over, each as `unreachable`.
+    pub findings: Vec<Finding>,
 }
 
 /// A tag of a tree.
@@ -70,9 +81,9 @@ pub struct TreeRepository<'a> {
 ///
 /// # Errors
 /// Where there is none, one has another layout, or one cannot be looked at.
-pub fn open_trees(path: &Path, kinds: &KindRules, now_ms: i64, watch: &dyn Watch) -> Result<Vec<OpenTree>, ScanError> {
+pub fn open_trees(path: &Path, kinds: &KindRules, now_ms: i64, watch: &dyn Watch) -> Result<Trees, ScanError> {
     let mut trees = Vec::new();
-    let all = layout::find(path, None, watch)?;
+    let Registries { found: all, passed } = layout::find(path, None, watch)?;
     if let Some(name) = kinds.names().find(|name| !all.iter().any(|found| found.name == *name)) {
         let found = all.iter().map(|found| found.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(ScanError::NoSuchName { name: name.to_owned(), found });
@@ -95,7 +106,9 @@ pub fn open_trees(path: &Path, kinds: &KindRules, now_ms: i64, watch: &dyn Watch
             corrupt: HashMap::new(),
         });
     }
-    Ok(trees)
+    let closed = passed.iter().any(|passed| passed.closed);
+    let unreachable = |line: String| Finding { detail: Some(line), ..Finding::new(FindingKind::Unreachable) };
+    Ok(Trees { trees, closed, findings: passed.into_iter().map(|passed| unreachable(passed.line)).collect() })
 }
 
 impl OpenTree {

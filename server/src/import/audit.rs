@@ -34,34 +34,46 @@ impl Done {
     }
 }
 
-/// Appends every event that is not here yet, the oldest first. Our chain stays append-only: an event stands where it
-/// was imported, with everything that the other registry said of it, time and actor included, in its details.
+/// Whether the log can be read at all: asked before anything is changed.
+pub(super) async fn ask(client: &Client) -> Result<(), Failure> {
+    page(client, "v1/audit?n=1&offset=0", "events").await.map(drop)
+}
+
+/// Appends every event that is not here yet, page by page as the origin lists them and the oldest of a page first;
+/// `done` tells how far it came. Our chain stays append-only: an event stands where it was imported, with everything
+/// that the other registry said of it, time and actor included, in its details.
 pub(super) async fn import(
     client: &Client,
     registry: &Registry,
     permit: &GlobalPermit<Administer>,
     adopter: &Adopter,
-) -> Result<Done, Failure> {
-    let mut seen = earlier(registry, permit, client.host()).await?;
-    let mut events = list(client).await?;
-    events.sort_by_key(order);
-    let mut done = Done::default();
-    let mut waiting = Vec::new();
-    for event in events {
-        if !seen.insert(key(&event)) {
-            done.already += 1;
-            continue;
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let earlier = earlier(registry, permit, client.host()).await?;
+    let mut met = HashSet::new();
+    let mut offset = 0;
+    // Until a page brings nothing that was not there before: the log may grow at its newer end meanwhile.
+    loop {
+        let mut page = page(client, &format!("v1/audit?n={PAGE}&offset={offset}"), "events").await?;
+        offset += page.len();
+        page.retain(|event| met.insert(key(event)));
+        if page.is_empty() {
+            return Ok(());
         }
-        waiting.push(ours(client.host(), &event));
-        done.appended += 1;
-        if waiting.len() >= MAX_IMPORTED_EVENTS {
-            adopter.tell_imported(std::mem::take(&mut waiting)).await.map_err(Failure::refused)?;
+        if met.len() > MAX_EVENTS {
+            let why = format!("{} lists more than {MAX_EVENTS} audit events; the rest was left out", client.host());
+            return Err(Failure { code: 3, lines: vec![why] });
+        }
+        page.sort_by_key(order);
+        let listed = page.len();
+        page.retain(|event| !earlier.contains(&key(event)));
+        done.already += (listed - page.len()) as u64;
+        for events in page.chunks(MAX_IMPORTED_EVENTS) {
+            let rows = events.iter().map(|event| ours(client.host(), event)).collect();
+            adopter.tell_imported(rows).await.map_err(Failure::refused)?;
+            done.appended += events.len() as u64;
         }
     }
-    if !waiting.is_empty() {
-        adopter.tell_imported(waiting).await.map_err(Failure::refused)?;
-    }
-    Ok(done)
 }
 
 /// The keys of the events of this origin that are here.
@@ -69,7 +81,7 @@ async fn earlier(
     registry: &Registry,
     permit: &GlobalPermit<Administer>,
     origin: &str,
-) -> Result<HashSet<Digest>, Failure> {
+) -> Result<HashSet<u128>, Failure> {
     let query = AuditQuery { event: Some(EVENT.to_owned()), ..AuditQuery::default() };
     let mut rows = registry.audit_export(permit, query).map_err(Failure::refused)?;
     let mut seen = HashSet::new();
@@ -84,23 +96,6 @@ async fn earlier(
     Ok(seen)
 }
 
-/// Pages until one brings nothing that was not there before: the log may grow at its newer end meanwhile.
-async fn list(client: &Client) -> Result<Vec<Value>, Failure> {
-    let mut all = Vec::new();
-    let mut seen = HashSet::new();
-    let mut offset = 0;
-    while all.len() < MAX_EVENTS {
-        let page = page(client, &format!("v1/audit?n={PAGE}&offset={offset}"), "events").await?;
-        offset += page.len();
-        let before = all.len();
-        all.extend(page.into_iter().filter(|event| seen.insert(key(event))));
-        if all.len() == before {
-            break;
-        }
-    }
-    Ok(all)
-}
-
 fn ours(origin: &str, event: &Value) -> ImportedEvent {
     let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
     ImportedEvent {
@@ -110,11 +105,12 @@ fn ours(origin: &str, event: &Value) -> ImportedEvent {
     }
 }
 
-/// What tells one event from another: all of it, whatever the order of its keys.
-fn key(event: &Value) -> Digest {
+/// What tells one event from another: all of it, whatever the order of its keys; 128 bits of what it hashes to.
+fn key(event: &Value) -> u128 {
     let mut event = event.clone();
     event.sort_all_objects();
-    Digest::sha256(event.to_string().as_bytes())
+    let digest = Digest::sha256(event.to_string().as_bytes());
+    digest.hex().get(..32).and_then(|half| u128::from_str_radix(half, 16).ok()).unwrap_or_default()
 }
 
 /// By number where there is one, else by time.

@@ -48,17 +48,18 @@ fn environment(name: &str) -> Option<String> {
 }
 
 impl Options {
-    /// A client of the registry at `origin`. Without a login that was said, it has the credentials of the user's
-    /// container tools.
+    /// The registry at `origin`. Without a login that was said, it is asked with the credentials of the user's container
+    /// tools. Reads stdin where that was said, and so is called once.
     ///
     /// # Errors
     /// Wrong usage.
-    pub(super) fn client(&self, origin: &str) -> Result<Client, Failure> {
+    pub(super) fn origin(&self, origin: &str) -> Result<Origin, Failure> {
         let mut settings = Settings::new(self.base(origin)?);
         settings.user_agent = concat!("mcrsrv-import/", env!("CARGO_PKG_VERSION")).to_owned();
         settings.trust = self.trust()?;
         settings.login = self.login()?;
-        Client::new(settings).map_err(|error| usage(error.to_string()))
+        let client = Client::new(settings.clone()).map_err(|error| usage(error.to_string()))?;
+        Ok(Origin { settings, client })
     }
 
     fn base(&self, origin: &str) -> Result<Url, Failure> {
@@ -117,42 +118,44 @@ impl Options {
         };
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
+}
 
-    /// The client that `origin` lets in: the one that was made, or, where a registry takes a name and a password only
-    /// at its own login (the one written in Go does), one with the token that it gives.
+/// A registry that is imported from, and as whom it is asked.
+pub(super) struct Origin {
+    settings: Settings,
+    client: Client,
+}
+
+impl Origin {
+    /// What speaks to it.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The same, let in: as it is, or, where a registry takes a name and a password only at its own login (the one
+    /// written in Go does), with the token that it gives.
     ///
     /// # Errors
     /// Exit code 3: it does not answer, or does not let anybody in.
-    pub(super) async fn reach(&self, client: Client, origin: &str) -> Result<Client, Failure> {
-        let refused = match client.ping().await {
-            Ok(()) => return Ok(client),
-            Err(error) => error,
-        };
+    pub(super) async fn reach(self) -> Result<Self, Failure> {
+        let Err(refused) = self.client.ping().await else { return Ok(self) };
         let undetermined = |error: &Error| Failure { code: 3, lines: vec![error.to_string()] };
-        let Login::Basic { username, password } = self.login_again(&refused)? else {
+        let unreachable = matches!(refused, Error::Unreachable { .. } | Error::Failing { .. });
+        let Login::Basic { username, password } = &self.settings.login else { return Err(undetermined(&refused)) };
+        if unreachable {
             return Err(undetermined(&refused));
-        };
+        }
         let call = Call::post("v1/auth/login", json!({ "username": username, "password": password }));
-        let reply = client.call(&call.anonymous().reading(), MAX_ANSWER).await.map_err(|_| undetermined(&refused))?;
+        let asked = self.client.call(&call.anonymous().reading(), MAX_ANSWER).await;
+        let reply = asked.map_err(|_| undetermined(&refused))?;
         let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let Some(token) = answer.get("token").and_then(serde_json::Value::as_str).filter(|_| reply.status == 200)
         else {
             return Err(undetermined(&refused));
         };
-        let mut settings = Settings::new(self.base(origin)?);
-        settings.trust = self.trust()?;
-        settings.login = Login::Token(token.to_owned());
-        let client = Client::new(settings).map_err(|error| usage(error.to_string()))?;
+        let settings = Settings { login: Login::Token(token.to_owned()), ..self.settings };
+        let client = Client::new(settings.clone()).map_err(|error| usage(error.to_string()))?;
         client.ping().await.map_err(|error| undetermined(&error))?;
-        Ok(client)
-    }
-
-    /// The name and password that were said; stdin was read by then.
-    fn login_again(&self, refused: &Error) -> Result<Login, Failure> {
-        let unreachable = matches!(refused, Error::Unreachable { .. } | Error::Failing { .. });
-        if unreachable || self.password_stdin {
-            return Ok(Login::Anonymous);
-        }
-        self.login()
+        Ok(Self { settings, client })
     }
 }

@@ -23,7 +23,8 @@ const MAX_FILE: u64 = 8 << 20;
 /// A name that can stand in a password file and in the configuration, and means one account there.
 pub(super) fn checked(name: &str) -> Result<&str, Failure> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+');
-    if !name.is_empty() && name.len() <= 255 && name.chars().all(plain) && name != mcr_access::PROBE_ACCOUNT {
+    let is_ours = [mcr_access::PROBE_ACCOUNT, mcr_registry::IMPORT].contains(&name);
+    if !name.is_empty() && name.len() <= 255 && name.chars().all(plain) && !is_ours {
         return Ok(name);
     }
     Err(Failure::refused(format!("--admin {name:?}: expected a name of letters, digits and . - _ @ +, such as admin")))

@@ -40,6 +40,7 @@ fn every_wrong_line_is_named() {
         (format!("root:{h}\n:{h}"), HtpasswdError::Name(2)),
         (format!("root:{h}\na\u{7}b:{h}"), HtpasswdError::Name(2)),
         (format!("mcr-probe:{h}"), HtpasswdError::Probe(1)),
+        (format!("import:{h}"), HtpasswdError::Import(1)),
         (format!("root:{h}\nroot:{h}"), HtpasswdError::Twice { line: 2, first: 1, name: "root".into() }),
         ("root:plain".to_owned(), HtpasswdError::Hash(1)),
         ("root:".to_owned(), HtpasswdError::Hash(1)),

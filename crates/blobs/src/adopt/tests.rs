@@ -108,6 +108,7 @@ fn many_at_once_are_each_judged_by_themselves() {
     let folder = tempfile::tempdir().unwrap();
     for disk in [Disk::real(), Disk::forgetful()] {
         let store = store(folder.path(), disk);
+        let syncs = store.open_syncs().unwrap();
         let mut all = Vec::new();
         for number in 0..8_u8 {
             let mut staging = store.begin_staging(Algorithm::Sha256).unwrap();
@@ -116,7 +117,7 @@ fn many_at_once_are_each_judged_by_themselves() {
             let announced = if number == 4 { Digest::sha256(b"else") } else { Digest::sha256(&[number; 3]) };
             all.push((staging.finish(), announced));
         }
-        let committed = store.commit_all(&all).unwrap();
+        let committed = store.commit_all(&all, &syncs).unwrap();
         assert_eq!(committed.iter().map(Result::is_ok).collect::<Vec<_>>(), (0..8).map(|n| n != 4).collect::<Vec<_>>());
         for (committed, (_, digest)) in committed.iter().zip(&all) {
             let stat = store.stat(digest).unwrap();
@@ -125,4 +126,28 @@ fn many_at_once_are_each_judged_by_themselves() {
         drop(all);
         assert_eq!(leftovers(folder.path()), 0);
     }
+}
+
+#[test]
+fn what_was_being_written_when_a_sync_failed_is_brought_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), Disk::real());
+    let syncs = store.open_syncs().unwrap();
+    let stage = |number: u8| {
+        let mut staging = store.begin_staging(Algorithm::Sha256).unwrap();
+        staging.append(&[number; 3]).unwrap();
+        (staging.finish(), Digest::sha256(&[number; 3]))
+    };
+    // One batch's sync is told of a write that failed; the bytes may have been another batch's.
+    let mut early: Vec<_> = (0..4).map(stage).collect();
+    syncs.fail();
+    let late: Vec<_> = (4..8).map(stage).collect();
+    early.extend(late);
+    let committed = store.commit_all(&early, &syncs).unwrap();
+    assert_eq!(committed.iter().map(Result::is_ok).collect::<Vec<_>>(), (0..8).map(|n| n >= 4).collect::<Vec<_>>());
+    for (number, (_, digest)) in early.iter().enumerate() {
+        assert_eq!(store.stat(digest).unwrap().is_some(), number >= 4);
+    }
+    let again: Vec<_> = (0..4).map(stage).collect();
+    assert!(store.commit_all(&again, &syncs).unwrap().iter().all(Result::is_ok));
 }

@@ -61,7 +61,9 @@ fn rows_have_the_times_of_elsewhere_and_the_trail_has_now() {
         origins.iter().map(|o| (o.tag.as_str(), o.moved_ms)).collect::<Vec<_>>(),
         [("old", 500), ("older", 400)]
     );
-    assert!(origins.iter().all(|origin| origin.actor.as_deref() == Some(IMPORT)));
+    assert!(origins.iter().all(|origin| origin.actor.as_deref() == Some(IMPORT) && origin.is_imported()));
+    let by = |actor: Option<&str>| TagOrigin { actor: actor.map(str::to_owned), ..origins[0].clone() };
+    assert_eq!([None, Some("ann")].map(|actor| by(actor).is_imported()), [true, false]);
 
     // Again, and with one tag more: what stands stays as it is.
     let outcome = adopt(&bed, "a", &image("c", &["l"]), 900, &[("old", 900), ("new", 800)]);
@@ -87,4 +89,24 @@ fn what_is_not_booked_is_not_linked_and_a_manifest_over_it_is_refused() {
     assert!(link(&bed, "a", &["l"]).is_empty());
     assert_eq!(one::<i64>(&bed, "SELECT count(*) FROM audit WHERE event = 'blob_healed' AND actor = 'import'"), 1);
     assert!(matches!(adopt(&bed, "a", &image("c", &["l"]), 1, &[]), CommitOutcome::Committed { .. }));
+}
+
+#[test]
+fn of_the_tags_of_an_image_those_that_are_held_are_told_before() {
+    let bed = Bed::new();
+    book(&bed, &["c", "l", "m"]);
+    assert!(link(&bed, "a", &["c", "l", "m"]).is_empty());
+    let (first, next) = (image("c", &["l"]), image("c", &["m"]));
+    assert!(matches!(adopt(&bed, "a", &first, 1, &[("v1", 1), ("latest", 1)]), CommitOutcome::Committed { .. }));
+    let guard = TagGuard(Arc::new(|tag: &str| tag.starts_with('v')));
+    let all = ["v1", "v2", "latest"].map(tag);
+    let held = |root: &Pushed| bed.metadata.held_tags(&repository("a"), &root.digest, &all, &guard).unwrap();
+    assert_eq!((held(&next), held(&first)), (vec![tag("v1")], Vec::new()));
+    let read_only = crate::ReadOnly::open(bed.path().as_path()).unwrap();
+    assert_eq!(read_only.held_tags(&repository("a"), &next.digest, &all, &guard).unwrap(), [tag("v1")]);
+    assert!(read_only.held_tags(&repository("b"), &next.digest, &all, &guard).unwrap().is_empty());
+    // What is damaged may move.
+    let damaged = SetBlobState { digest: Digest::sha256(b"l"), state: BlobState::Quarantined, finding: None, at_ms: 2 };
+    bed.wait(|m, done| m.set_blob_state(damaged, done)).unwrap();
+    assert!(held(&next).is_empty());
 }

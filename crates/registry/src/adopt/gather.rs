@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcr_blobs::{Adopted, Committed, PutError, Staged};
+use mcr_blobs::{Adopted, Committed, PutError, Staged, Syncs};
 use mcr_metadata::{AdoptBlobs, AdoptedBlob};
 use mcr_oci::Digest;
 use tokio::sync::oneshot;
@@ -20,6 +20,8 @@ const TOGETHER: usize = 256;
 /// Blobs that wait for their turn. Whoever gets the turn does the work of all that wait.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
+    /// Open from before the first byte: see [`Syncs`].
+    syncs: Mutex<Option<Arc<Syncs>>>,
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -33,6 +35,17 @@ struct Waiting {
 }
 
 impl Gather {
+    /// What batches are synced by; asked for before anything is staged.
+    pub(super) fn syncs(&self, registry: &Registry) -> Result<Arc<Syncs>, Error> {
+        let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*syncs {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(registry.parts.blobs.open_syncs()?);
+        *syncs = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
     /// Makes staged bytes the blob `digest`, if they are, durably, and books it.
     pub(super) async fn book(
         &self,
@@ -51,10 +64,10 @@ impl Gather {
                 Err(oneshot::error::TryRecvError::Closed) => return Err(Error::stopping()),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let (registry, batch) = (registry.clone(), self.batch());
+            let (registry, batch, syncs) = (registry.clone(), self.batch(), self.syncs(registry)?);
             let work = registry.clone();
             let done = async move {
-                work.commit_batch(batch).await;
+                work.commit_batch(batch, syncs).await;
                 Ok(())
             };
             registry.finish(done).await?;
@@ -75,7 +88,7 @@ impl Gather {
 
 impl Registry {
     /// Commits a batch under its locks, and answers everybody in it.
-    async fn commit_batch(&self, mut batch: Vec<Waiting>) {
+    async fn commit_batch(&self, mut batch: Vec<Waiting>, syncs: Arc<Syncs>) {
         // In one order, so that two who take several locks never wait for each other.
         batch.sort_by(|one, two| one.digest.cmp(&two.digest));
         let mut locks = Vec::with_capacity(batch.len());
@@ -86,7 +99,7 @@ impl Registry {
             batch.into_iter().map(|each| ((each.staged, each.digest), (each.how, each.tell))).unzip();
         let sizes: Vec<u64> = staged.iter().map(|(staged, _)| staged.size()).collect();
         let blobs = Arc::clone(&self.parts.blobs);
-        let committed = self.parts.blocking.run(move || blobs.commit_all(&staged)).await;
+        let committed = self.parts.blocking.run(move || blobs.commit_all(&staged, &syncs)).await;
         let outcome = match committed {
             Ok(Ok(committed)) => self.book_all(&committed).await.map(|()| committed),
             Ok(Err(error)) => Err(error.into()),

@@ -100,8 +100,11 @@ async fn an_immutable_tag_stays_and_the_reserve_is_kept() {
             take(&adopter, bytes, digest).await;
         }
         adopter.link(&name("a"), digests.iter().map(|(digest, _)| digest.clone()).collect()).await.unwrap();
+        let tags = vec![tag("v1"), tag("latest")];
+        let held = adopter.held_tags(&name("a"), &taken.digest, tags).await.unwrap();
+        assert_eq!(held, if expected { Vec::new() } else { vec![tag("v1")] });
         let done = adopter.take_manifest(&name("a"), taken).await.unwrap();
         assert_eq!(matches!(done, ManifestTaken::Whole { .. }), expected, "{done:?}");
-        assert_eq!(matches!(done, ManifestTaken::Refused(_)), !expected);
+        assert_eq!(matches!(&done, ManifestTaken::Held(held) if *held == tag("v1")), !expected);
     }
 }

@@ -4,11 +4,16 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use mcr_seams::random_hex;
+
 /// The word for stdout.
-const STDOUT: &str = "-";
+pub(super) const STDOUT: &str = "-";
+
+/// Bytes of randomness in the name of a file that is not whole yet.
+const RANDOM: usize = 8;
 
 /// Where a tar goes.
 #[derive(Debug)]
@@ -35,10 +40,7 @@ impl Output {
     pub fn open(path: &Path) -> io::Result<Self> {
         if path == Path::new(STDOUT) {
             let stdout = io::stdout();
-            if stdout.is_terminal() {
-                let told = "stdout is a terminal: name a file, or lead it somewhere";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
-            }
+            refuse_terminal(&stdout, "stdout")?;
             return Ok(Self(Kind::Stdout(stdout)));
         }
         // A link is followed: the file it leads to is the one that is replaced.
@@ -50,22 +52,20 @@ impl Output {
         match std::fs::metadata(&place) {
             Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(found) if !found.is_file() => {
-                return Ok(Self(Kind::Direct(OpenOptions::new().write(true).open(&place)?)));
+                let file = OpenOptions::new().write(true).open(&place)?;
+                refuse_terminal(&file, "it")?;
+                return Ok(Self(Kind::Direct(file)));
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(_) | Err(_) => {}
         }
         let mut name = place.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
-        name.push(format!(".{}.new", std::process::id()));
+        // A name that nobody can foresee, and nothing that is there already: in a directory that others write to,
+        // a link of theirs would lead the tar elsewhere.
+        name.push(format!(".{}.new", random_hex(RANDOM)?));
         let beside = place.with_file_name(name);
-        let file = File::create(&beside)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
         Ok(Self(Kind::Beside { place, beside, file }))
-    }
-
-    /// Whether this is stdout, where nothing else may be printed.
-    #[must_use]
-    pub fn is_stdout(&self) -> bool {
-        matches!(self.0, Kind::Stdout(_))
     }
 
     /// Puts a file that is whole into its place, durably.
@@ -79,6 +79,15 @@ impl Output {
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
+}
+
+/// A tar on a terminal is no use to anybody.
+fn refuse_terminal(file: &impl io::IsTerminal, what: &str) -> io::Result<()> {
+    if file.is_terminal() {
+        let told = format!("{what} is a terminal: name a file, or lead it somewhere");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+    }
+    Ok(())
 }
 
 impl Write for Output {
@@ -138,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn a_planted_link_leads_nowhere() {
+        let home = tempfile::tempdir().unwrap();
+        let (place, victim) = (home.path().join("f.tar"), home.path().join("victim"));
+        std::fs::write(&victim, "theirs").unwrap();
+        std::os::unix::fs::symlink(&victim, home.path().join(format!("f.tar.{}.new", std::process::id()))).unwrap();
+        let mut output = Output::open(&place).unwrap();
+        output.write_all(b"tar").unwrap();
+        output.keep().unwrap();
+        assert_eq!(
+            (std::fs::read(&victim).unwrap(), std::fs::read(&place).unwrap()),
+            (b"theirs".to_vec(), b"tar".to_vec())
+        );
+    }
+
+    #[test]
     fn a_link_is_followed_and_what_is_no_file_is_not_replaced() {
         let home = tempfile::tempdir().unwrap();
         let (real, link) = (home.path().join("real"), home.path().join("link"));
@@ -152,6 +176,8 @@ mod tests {
         device.write_all(b"x").unwrap();
         device.keep().unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+        // Whatever leads to a terminal is one: /dev/stdout, /dev/tty.
+        assert_eq!(Output::open(Path::new("/dev/ptmx")).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(Output::open(home.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(Output::open(&home.path().join("no/f.tar")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }

@@ -24,7 +24,7 @@ fn blob(root: &Path, bytes: &[u8]) -> Digest {
 }
 
 fn tree(root: &Path) -> OpenTree {
-    open_trees(root, &KindRules::default(), i64::MAX, &Unwatched).unwrap().remove(0)
+    open_trees(root, &KindRules::default(), i64::MAX, &Unwatched).unwrap().trees.remove(0)
 }
 
 fn tags_of(repository: &TreeRepository<'_>) -> TreeTags {
@@ -94,4 +94,37 @@ fn other_layouts_are_named_and_not_read() {
     fs::write(folder.path().join("oci-layout"), b"{}").unwrap();
     let error = open_trees(folder.path(), &KindRules::default(), 0, &Unwatched).unwrap_err();
     assert!(matches!(error, ScanError::NothingToTake { layout: "oci-layout", .. }), "{error}");
+}
+
+#[test]
+fn what_may_be_a_registry_and_is_not_looked_into_is_told() {
+    let (folder, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    blob(&folder.path().join("cache"), b"x");
+    let open = || open_trees(folder.path(), &KindRules::default(), 0, &Unwatched).unwrap();
+    let link = |target: &Path, name: &str| std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+    // Files, and links to files or to nothing, hold no registry.
+    fs::write(away.path().join("file"), b"").unwrap();
+    link(&away.path().join("file"), "config.yml");
+    link(&away.path().join("nothing"), "stale");
+    fs::write(folder.path().join("notes"), b"").unwrap();
+    let trees = open();
+    assert_eq!((trees.trees.len(), trees.closed, trees.findings), (1, false, Vec::new()));
+
+    link(away.path(), "private");
+    let trees = open();
+    assert_eq!((trees.trees.len(), trees.closed, trees.findings.len()), (1, false, 1));
+    assert_eq!(trees.findings[0].kind, FindingKind::Unreachable);
+    assert!(trees.findings[0].detail.as_ref().unwrap().contains("private"), "{:?}", trees.findings);
+}
+
+#[test]
+fn a_folder_with_too_much_in_it_is_not_said_to_be_all() {
+    let folder = tempfile::tempdir().unwrap();
+    blob(&folder.path().join("0"), b"x");
+    for number in 1..=20_000 {
+        fs::create_dir(folder.path().join(number.to_string())).unwrap();
+    }
+    let trees = open_trees(folder.path(), &KindRules::default(), 0, &Unwatched).unwrap();
+    assert!(trees.closed, "{:?}", trees.findings);
+    assert!(trees.findings[0].detail.as_ref().unwrap().contains("only the first 20000"), "{:?}", trees.findings);
 }
