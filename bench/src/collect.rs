@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Seconds of pushing before the collection.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Seconds after which a collection is no longer waited for; 0 waits for its end.
+    #[arg(long, default_value_t = 0)]
+    watch: u64,
     /// mcrsrv.
     #[arg(long, env = "MCR_BENCH_MCRSRV", default_value = "target/release/mcrsrv")]
     mcrsrv: PathBuf,
@@ -52,6 +55,8 @@ pub(crate) struct Options {
 struct Measured {
     blobs: u64,
     removed: u64,
+    /// It had not come to its end.
+    cut: bool,
     seconds: f64,
     memory_mib: f64,
     before: Latencies,
@@ -116,10 +121,11 @@ fn measure(options: &Options, parent: &std::path::Path, images: u64) -> Result<M
     load::beside(&server, pace, 0, || wait(seconds / 3))?;
     let ((), before) = load::beside(&server, pace, 1, || wait(seconds))?;
     let begun = Instant::now();
-    let (removed, during) = load::beside(&server, pace, 2, || collect(&mut server.connect()?))?;
+    let watch = if options.watch == 0 { RUN_MAX } else { Duration::from_secs(options.watch) };
+    let ((removed, cut), during) = load::beside(&server, pace, 2, || collect(&mut server.connect()?, watch))?;
     let taken = begun.elapsed().as_secs_f64();
     let memory_mib = server.peak_memory_mib()?.unwrap_or_default();
-    Ok(Measured { blobs: images * grow::BLOBS_OF_IMAGE, removed, seconds: taken, memory_mib, before, during })
+    Ok(Measured { blobs: images * grow::BLOBS_OF_IMAGE, removed, cut, seconds: taken, memory_mib, before, during })
 }
 
 fn wait(time: Duration) -> Result<(), Error> {
@@ -131,23 +137,24 @@ fn wait(time: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts a collection of all that can go, and waits for its end; the blobs it removed.
-fn collect(admin: &mut Connection) -> Result<u64, Error> {
+/// Starts a collection of all that can go, and waits for its end as long as `watch`; the blobs it removed, and whether
+/// it still runs.
+fn collect(admin: &mut Connection, watch: Duration) -> Result<(u64, bool), Error> {
     let wanted = br#"{"grace":"0s","undo":"0s","yes":true}"#;
     let headers = [("Content-Type", "application/json")];
     admin.send("POST", "/v1/gc", &headers, Body::Bytes(wanted))?.require(202, || "POST /v1/gc".to_owned())?;
-    let until = Instant::now() + RUN_MAX;
+    let until = Instant::now() + watch;
     loop {
         interrupt::check()?;
         let answer = admin.send("GET", "/v1/gc/status", &[], Body::Empty)?;
         let answer = answer.require(200, || "GET /v1/gc/status".to_owned())?;
         let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let removed = |at: &str| status.pointer(at).and_then(Value::as_u64).ok_or_else(|| wrong(&status.to_string()));
         if status.get("running").and_then(Value::as_bool) == Some(false) {
-            let last = status.get("last_run").cloned().unwrap_or_default();
-            return last.get("blobs_removed").and_then(Value::as_u64).ok_or_else(|| wrong(&status.to_string()));
+            return Ok((removed("/last_run/blobs_removed")?, false));
         }
         if Instant::now() > until {
-            return Err(wrong("the run does not end"));
+            return Ok((removed("/current/progress/blobs_removed")?, true));
         }
         thread::sleep(LOOK_EVERY);
     }
@@ -166,9 +173,10 @@ fn row(text: &mut String, measured: &mut Measured) {
     // Writing into a String cannot fail.
     let _ = writeln!(
         text,
-        "| {} | {} | {:.1} | {:.0} MiB | {:.1} / {:.1} ms | {:.1} / {:.1} ms | **{:.2}** |",
+        "| {} | {}{} | {:.1} | {:.0} MiB | {:.1} / {:.1} ms | {:.1} / {:.1} ms | **{:.2}** |",
         measured.blobs,
         measured.removed,
+        if measured.cut { ", and going on" } else { "" },
         measured.seconds,
         measured.memory_mib,
         before.0,
@@ -220,6 +228,7 @@ mod tests {
         let measured = Measured {
             blobs: 5,
             removed: 0,
+            cut: false,
             seconds: 0.0,
             memory_mib: 0.0,
             before: vec![0.001, 0.012, 3.0],

@@ -254,7 +254,10 @@ impl Api {
                 "{}; ask an administrator, who sees why with mcrctl policy explain",
                 self.told(status, said)
             )),
-            (403, said) => no(format!("{}; {}", self.told(status, said), self.login_advice(reply))),
+            // It may be for want of a login, or for good.
+            (403, said) => {
+                no(format!("{}; if this takes a login: mcrctl login {}", self.told(status, said), self.host()))
+            }
             (404 | 405, None) => self.strange(call, &format!("with {status}")),
             (400 | 422, Some(said)) if call.reads() => Failure::Usage(said),
             (400..=499, Some(said)) if status != 429 => Failure::Refused(said),

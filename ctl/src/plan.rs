@@ -38,7 +38,7 @@ const DISCARD: &str = "Examples:
   mcrctl plan discard --addr https://registry.example 1f0c…";
 
 const PATH: &str = "/v1/plans";
-/// Plans that are listed where no other number was said: as many as a registry keeps.
+/// Plans that are listed where no other number was said: more than a registry keeps.
 const LISTED: usize = 200;
 /// Steps that are shown where no other number was said.
 const STEPS: usize = 1000;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use http_body::Body as _;
+use mcr_oci::FindingKind;
 use mcr_registry::Registry;
 use prometheus::core::{AtomicU64, GenericCounterVec};
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
@@ -152,12 +153,15 @@ async fn registry_families(registry: &Registry) -> Vec<MetricFamily> {
             single("mcr_repositories", "Repositories with a live manifest.", MetricType::GAUGE, summary.repositories),
             single("mcr_tags", "Tags.", MetricType::GAUGE, summary.tags),
         ]);
-        let findings: Vec<_> =
-            summary.findings_by_kind.iter().map(|(kind, n)| (Some(("kind", kind.as_str())), *n)).collect();
-        // The encoder refuses a family without a figure: no findings, no family.
-        if !findings.is_empty() {
-            families.push(family("mcr_integrity_findings", "Open findings by kind.", MetricType::GAUGE, &findings));
-        }
+        // Every kind, so that an alert can tell "none" from "not looked at".
+        let findings: Vec<_> = FindingKind::ALL
+            .iter()
+            .map(|kind| {
+                let open = summary.findings_by_kind.iter().find(|(found, _)| found == kind);
+                (Some(("kind", kind.as_str())), open.map_or(0, |(_, open)| *open))
+            })
+            .collect();
+        families.push(family("mcr_integrity_findings", "Open findings by kind.", MetricType::GAUGE, &findings));
     }
     families
 }

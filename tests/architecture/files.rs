@@ -95,3 +95,25 @@ fn the_repository_speaks_of_nothing_but_the_registry() {
         }
     }
 }
+
+/// The names of fault points in a source file: the text behind `point(` or `passed(`.
+fn fault_points(text: &str) -> impl Iterator<Item = &str> {
+    let calls = text.split("point(").skip(1).chain(text.split("passed(").skip(1));
+    calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next()).filter(|name| name.contains('.'))
+}
+
+#[test]
+fn every_fault_point_is_named_where_people_look() {
+    let root = mcr_tests::tools::repository_root();
+    let ours = ["crates", "server", "scanner", "ctl", "probe", "verifier"].map(|name| root.join(name));
+    let sources: Vec<_> = rust().into_iter().filter(|(path, _)| ours.iter().any(|at| path.starts_with(at))).collect();
+    let product = sources.iter().filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "tests"));
+    // What stands behind `mod tests` is none of the program's.
+    let shipped = product.map(|(_, text)| text.split("mod tests {").next().unwrap_or_default());
+    let found: std::collections::BTreeSet<&str> = shipped.flat_map(fault_points).collect();
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let list = page.split("The points: ").nth(1).unwrap().split(". Unarmed").next().unwrap();
+    let told: std::collections::BTreeSet<&str> = list.split(", ").map(|name| name.trim_matches('`')).collect();
+    assert!(found.len() > 20, "the points are found: {found:?}");
+    assert_eq!(told, found);
+}

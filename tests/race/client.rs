@@ -62,9 +62,7 @@ impl Pusher<'_> {
         let promises = Promises::new();
         self.blobs(client, &repository, &image)?;
         let media_type = image.media_type.clone();
-        if self.manifest(client, &repository, &tag, &media_type, &image.manifest, &promises)? && kept {
-            self.game.ledger.keep(&repository, &tag, image.digest().as_str());
-        }
+        self.tag(client, (&repository, &tag, kept), &media_type, &image.manifest, &promises)?;
         self.game.ledger.count("images pushed");
         Ok(())
     }
@@ -85,9 +83,7 @@ impl Pusher<'_> {
             self.manifest(client, &repository, &digest, &image.media_type, &image.manifest, &promises)?;
         }
         let index = Index::over(images);
-        if self.manifest(client, &repository, &tag, media_type::OCI_INDEX, &index.manifest, &promises)? && kept {
-            self.game.ledger.keep(&repository, &tag, index.manifest.digest.as_str());
-        }
+        self.tag(client, (&repository, &tag, kept), media_type::OCI_INDEX, &index.manifest, &promises)?;
         self.game.ledger.count("indexes pushed");
         Ok(())
     }
@@ -117,6 +113,26 @@ impl Pusher<'_> {
         }
         self.game.ledger.count("blobs uploaded");
         expect(push::try_blob(client, repository, blob)?, "an upload", &[201]).map(drop)
+    }
+
+    /// Puts a manifest under a tag, and notes what came of it where nobody may take the tag away.
+    fn tag(
+        &self,
+        client: &Client,
+        (repository, tag, kept): (&str, &str, bool),
+        media_type: &str,
+        manifest: &Blob,
+        promises: &Promises,
+    ) -> Result<(), Lost> {
+        let (ledger, digest) = (&self.game.ledger, manifest.digest.as_str());
+        if kept {
+            ledger.begin(repository, tag, digest);
+        }
+        let taken = self.manifest(client, repository, tag, media_type, manifest, promises)?;
+        if kept {
+            ledger.answered(repository, tag, digest, taken);
+        }
+        Ok(())
     }
 
     /// Puts a manifest. It may be refused only where a promise has run out.

@@ -1,6 +1,6 @@
 //! What clients were promised, and what went wrong for them; never a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 /// Notes of all clients.
@@ -9,24 +9,51 @@ pub(crate) struct Ledger {
     inner: Mutex<Notes>,
 }
 
+/// A tag nobody deletes, pushed by one client alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    /// The digest of its last acknowledged push.
+    acknowledged: Option<String>,
+    /// Those of pushes since, which nobody answered: they may have happened or not.
+    open: BTreeSet<String>,
+}
+
+impl Kept {
+    /// Whether the tag may point there, or nowhere.
+    pub(crate) fn allows(&self, digest: Option<&str>) -> bool {
+        self.acknowledged.as_deref() == digest || digest.is_some_and(|digest| self.open.contains(digest))
+    }
+}
+
 /// What is noted.
 #[derive(Debug, Default)]
 struct Notes {
-    /// Tags nobody deletes, and the digest of their last acknowledged push.
-    kept: BTreeMap<(String, String), String>,
+    kept: BTreeMap<(String, String), Kept>,
     wrong: Vec<String>,
     counts: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
-    /// A push of a tag that nobody deletes was acknowledged.
-    pub(crate) fn keep(&self, repository: &str, tag: &str, digest: &str) {
-        let place = (repository.to_owned(), tag.to_owned());
-        self.inner.lock().unwrap().kept.insert(place, digest.to_owned());
+    /// A tag that nobody deletes is about to be pushed.
+    pub(crate) fn begin(&self, repository: &str, tag: &str, digest: &str) {
+        let mut notes = self.inner.lock().unwrap();
+        let kept = notes.kept.entry((repository.to_owned(), tag.to_owned())).or_default();
+        kept.open.insert(digest.to_owned());
     }
 
-    /// The tags that must be there.
-    pub(crate) fn kept(&self) -> BTreeMap<(String, String), String> {
+    /// That push was acknowledged, or refused.
+    pub(crate) fn answered(&self, repository: &str, tag: &str, digest: &str, taken: bool) {
+        let mut notes = self.inner.lock().unwrap();
+        let kept = notes.kept.entry((repository.to_owned(), tag.to_owned())).or_default();
+        if taken {
+            *kept = Kept { acknowledged: Some(digest.to_owned()), open: BTreeSet::new() };
+        } else {
+            kept.open.remove(digest);
+        }
+    }
+
+    /// The tags that nobody deletes.
+    pub(crate) fn kept(&self) -> BTreeMap<(String, String), Kept> {
         self.inner.lock().unwrap().kept.clone()
     }
 

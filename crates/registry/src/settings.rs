@@ -188,16 +188,39 @@ pub struct Rule {
     pub repositories: Vec<String>,
     /// Whether indexes may lack children.
     pub sparse: bool,
-    /// Tags that neither move nor go; matched as a whole.
+    /// Tags that neither move nor go; see [`Rule::whole_tag`].
     pub immutable_tags: Option<Regex>,
 }
 
 impl Rule {
-    /// A pattern that must match a tag as a whole.
+    /// A pattern that must match a tag as a whole; one with an anchor of its own says itself where it begins or ends:
+    /// `^v` would otherwise match no tag but `v`, and protect nothing.
     ///
     /// # Errors
     /// The pattern is no regular expression.
     pub fn whole_tag(pattern: &str) -> Result<Regex, regex::Error> {
-        Regex::new(&format!("^(?:{pattern})$"))
+        let anchored = regex_syntax::parse(pattern).is_ok_and(|hir| hir.properties().look_set().contains_anchor());
+        if anchored { Regex::new(pattern) } else { Regex::new(&format!("^(?:{pattern})$")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rule;
+
+    #[test]
+    fn patterns_match_whole_tags_unless_they_say_otherwise() {
+        let matching = |pattern: &str| {
+            let pattern = Rule::whole_tag(pattern).unwrap();
+            ["v1", "v1-rc", "dev1", "V1"].into_iter().filter(|tag| pattern.is_match(tag)).collect::<Vec<_>>()
+        };
+        assert_eq!(matching("v1"), ["v1"]);
+        assert_eq!(matching("v1|V1"), ["v1", "V1"]);
+        assert_eq!(matching("^v"), ["v1", "v1-rc"]);
+        assert_eq!(matching("(?i)^v"), ["v1", "v1-rc", "V1"]);
+        assert_eq!(matching("v1$"), ["v1", "dev1"]);
+        assert_eq!(matching("^v1$"), ["v1"]);
+        assert_eq!(matching("^(?:v.*)$"), ["v1", "v1-rc"]);
+        assert!(Rule::whole_tag("v(").is_err());
     }
 }

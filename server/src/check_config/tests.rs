@@ -71,11 +71,11 @@ fn secrets_are_masked_everywhere() {
 
 #[test]
 fn the_next_three_runs_are_shown() {
-    let said = next_runs(Some("*/15 * * * *"), mcr_probe::Zone::default());
+    let said = next_runs(Some("*/15 * * * *"), Zone::default());
     let runs: Vec<&str> = said.strip_prefix("next runs: ").unwrap().split(", ").collect();
     assert_eq!(runs.len(), 3, "{said}");
     assert!(runs.is_sorted() && runs.iter().all(|run| run.ends_with(":00.000Z")), "{said}");
-    assert_eq!(next_runs(None, mcr_probe::Zone::default()), "off");
+    assert_eq!(next_runs(None, Zone::default()), "off");
     let dir = tempfile::tempdir().unwrap();
     let loaded = loaded(dir.path(), "[probe]\nschedule = \"off\"\n");
     let checks = checks(&loaded.config);

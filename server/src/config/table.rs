@@ -263,7 +263,7 @@ pub static KEYS: &[Key] = &[
         .such_as("/srv/mcr/uploads"),
     key("storage.reserve", Kind::Size, Value("1GiB"),
         "Free space below which uploads are refused with 507, while pulls and deletes go on."),
-    key("storage.upload_ttl", seconds(60), Value("7d"),
+    key("storage.upload_ttl", seconds(1), Value("7d"),
         "How long an upload may rest before it is forgotten."),
     key("auth.mode", Kind::Choice(&["none", "htpasswd", "mcias"]), Derived("`mcias` where `[mcias] server_url` is set, otherwise it must be set"),
         "Who may log in: accounts of the identity service (`mcias`), of a password file (`htpasswd`), or nobody, because everybody who reaches `listen_addr`, which must be loopback, may do everything (`none`).")
@@ -314,7 +314,7 @@ pub static KEYS: &[Key] = &[
         "Within which time the scrub goes through everything once. 0: it does not run."),
     key("gc.schedule", Kind::Schedule, Value("30 3 * * *"),
         "When retention and then garbage collection run: five fields as in crontab, or six with seconds first. A tick that comes while either runs is dropped. `\"off\"` or an empty text: never by itself."),
-    key("gc.max_delete_percent", Kind::Number { min: 1, max: 100 }, Value("10"),
+    key("gc.max_delete_percent", Kind::Number { min: 0, max: 100 }, Value("10"),
         "A plan over 100 digests that would take more than this percentage of the bytes or tags waits 7 days for somebody to confirm it, and is then discarded."),
     key("gc.grace", ANY, Value("24h"),
         "How long content that nothing refers to any more is kept at least."),
@@ -361,7 +361,7 @@ pub static RULE_KEYS: &[Key] = &[
         "integrity.rule.immutable_tags",
         Kind::Pattern,
         Unset("every tag may move"),
-        "A regular expression; a tag that matches it as a whole is neither moved nor deleted.",
+        "A regular expression; a tag that matches it is neither moved nor deleted: as a whole, or as written where the expression has a `^` or `$` of its own.",
     ),
 ];
 
@@ -398,12 +398,12 @@ pub static RETENTION_KEYS: &[Key] = &[
         "retention.rule.keep_tags",
         Kind::Pattern,
         Unset("no tag is kept for its name"),
-        "A regular expression; a tag that matches it as a whole is kept.",
+        "A regular expression; a tag that matches it is kept: as a whole, or as written where the expression has a `^` or `$` of its own.",
     )
     .such_as("v[0-9.]+|latest"),
     key(
         "retention.rule.delete_untagged_after",
-        SOME,
+        ANY,
         Unset("never"),
         "How long a manifest that no tag leads to stays after the last reference to it went. Deployments that pin digests need it long.",
     )

@@ -178,7 +178,7 @@ fn every_key_finds_its_place() {
             idle_timeout: seconds(3),
             shutdown_timeout: seconds(4),
             read_only: true,
-            timezone: mcr_probe::Zone::named("Europe/Vienna").unwrap(),
+            timezone: Zone::named("Europe/Vienna").unwrap(),
         },
         database: Database { path: "/x/y.db".into(), allow_network_filesystem: true },
         storage: Storage {

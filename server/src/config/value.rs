@@ -340,7 +340,8 @@ fn zone(raw: &Raw) -> Result<Value, String> {
 }
 
 fn globs(raw: &Raw) -> Option<Vec<String>> {
-    let Raw::List(items) = raw else { return None };
+    // One alone needs no brackets.
+    let items = if let Raw::List(items) = raw { items.as_slice() } else { std::slice::from_ref(raw) };
     let patterns: Option<Vec<String>> =
         items.iter().map(|item| text(item).filter(|glob| is_glob(glob)).map(str::to_owned)).collect();
     patterns.filter(|patterns| !patterns.is_empty())

@@ -22,7 +22,7 @@ const NOW_MS: i64 = 1_795_267_496_000;
 
 fn configured(schedule: Option<&str>) -> Probe {
     let config = config::Probe { schedule: schedule.map(str::to_owned), level: Level::Tail };
-    Probe::new(&config, mcr_probe::Zone::default(), Clock::fixed(NOW_MS)).unwrap()
+    Probe::new(&config, Zone::default(), Clock::fixed(NOW_MS)).unwrap()
 }
 
 fn open(dir: &Path) -> Registry {
