@@ -3,7 +3,7 @@
 use mcr_tests::{Client, Image, Options, Random, Server, push};
 use serde_json::json;
 
-use crate::loss::{PROMISED, lose_database, restore};
+use crate::loss::{lose_database, restore, wait_tagged, wait_whole};
 
 #[track_caller]
 fn refused(client: &Client, random: &mut Random) {
@@ -17,8 +17,9 @@ fn refused(client: &Client, random: &mut Random) {
 fn it_takes_nothing_until_there_is_a_rule() {
     let random = &mut Random::announced("closed");
     let mut server = Server::with(Options { anonymous: false, ..Options::default() });
+    wait_whole(&server);
     push::image(&server.client(), "demo/app", "1", &Image::random(random, 1, 2000));
-    std::thread::sleep(PROMISED);
+    wait_tagged(&server, "1");
     server.kill();
     lose_database(&server);
     let said = restore(&server, &[]).ok().text();

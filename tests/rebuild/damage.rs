@@ -2,12 +2,13 @@
 
 use mcr_tests::{Blob, Image, Index, Random, Server, pull, push};
 
-use crate::loss::{PROMISED, journal, listed, lose_database, restore};
+use crate::loss::{journal, listed, lose_database, restore, wait_tagged, wait_whole};
 
 #[test]
 fn a_tag_that_lacks_something_is_left_out_and_named_and_the_others_are_there() {
     let random = &mut Random::announced("damaged blobs");
     let mut server = Server::start();
+    wait_whole(&server);
     let client = server.client();
     let [missing, cut, rotten, sound] = [(); 4].map(|()| Image::random(random, 2, 6000));
     for (tag, image) in [("missing", &missing), ("cut", &cut), ("rotten", &rotten), ("sound", &sound)] {
@@ -16,7 +17,7 @@ fn a_tag_that_lacks_something_is_left_out_and_named_and_the_others_are_there() {
     let index = Index::over(vec![sound.clone(), missing.clone()]);
     push::index(&client, "demo/app", "index", &index);
     let before = listed(&client);
-    std::thread::sleep(PROMISED);
+    wait_tagged(&server, "index");
     server.kill();
     lose_database(&server);
     let path = |blob: &Blob| {
@@ -63,12 +64,13 @@ fn a_tag_that_lacks_something_is_left_out_and_named_and_the_others_are_there() {
 fn damaged_lines_lose_what_they_told_and_nothing_else() {
     let random = &mut Random::announced("damaged lines");
     let mut server = Server::start();
+    wait_whole(&server);
     let client = server.client();
     for number in 0..4 {
         push::image(&client, "demo/app", &format!("t{number}"), &Image::random(random, 1, 3000));
     }
     let mut before = listed(&client);
-    std::thread::sleep(PROMISED);
+    wait_tagged(&server, "t3");
     server.kill();
     lose_database(&server);
     let [file] = &journal(&server)[..] else { panic!("one file") };

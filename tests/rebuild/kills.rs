@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mcr_tests::{Image, Random, Server, long, pull, push};
 
-use crate::loss::{PROMISED, listed, lose_database, restore, restore_with};
+use crate::loss::{Slowness, listed, lose_database, restore, restore_with, told, wait_tagged, wait_whole};
 
 /// Clients at once.
 const CLIENTS: usize = 3;
@@ -17,6 +17,8 @@ fn killed_under_load_only_the_last_second_may_be_missing() {
     let random = &mut Random::announced("killed under load");
     for round in 0..if long() { 15 } else { 2 } {
         let mut server = Server::start();
+        wait_whole(&server);
+        let slowness = Slowness::measure(&server);
         let client = server.client();
         let (stop, pushed) = (AtomicBool::new(false), Mutex::new(BTreeMap::new()));
         std::thread::scope(|scope| {
@@ -42,7 +44,8 @@ fn killed_under_load_only_the_last_second_may_be_missing() {
             server.kill();
             stop.store(true, Ordering::Relaxed);
         });
-        let killed = Instant::now();
+        let (killed, promise, told) = (Instant::now(), slowness.promised(), told(&server));
+        drop(slowness);
         lose_database(&server);
         let said = restore(&server, &["--accept-default-policy", "--deep"]).ok();
         server.restart();
@@ -51,12 +54,13 @@ fn killed_under_load_only_the_last_second_may_be_missing() {
         for (tag, (at, digest)) in pushed.into_inner().unwrap() {
             let got = client.get(&format!("/v2/load/app/manifests/{tag}"));
             let is_there = got.status == 200 && got.digest() == digest;
-            promised += usize::from(killed.duration_since(at) > PROMISED);
+            promised += usize::from(killed.duration_since(at) > promise);
             kept += usize::from(is_there);
-            assert!(is_there || killed.duration_since(at) <= PROMISED, "{tag} is lost: {}", said.text());
+            assert!(is_there || killed.duration_since(at) <= promise, "{tag} is lost: {}", said.text());
+            assert!(is_there || !told.contains(&format!("\"tag\":\"{tag}\"")), "{tag} was told: {}", said.text());
         }
         pull::assert_all_whole(&client);
-        eprintln!("round {round}: {promised} pushes were older than a second, {kept} of all are there");
+        eprintln!("round {round}: {promised} pushes were older than {promise:?}, {kept} of all are there");
         assert!(promised > 3, "hardly anything was pushed");
     }
 }
@@ -65,11 +69,12 @@ fn killed_under_load_only_the_last_second_may_be_missing() {
 fn a_restore_that_is_killed_leaves_no_database_or_the_new_one() {
     let random = &mut Random::announced("killed restore");
     let mut server = Server::start();
+    wait_whole(&server);
     for number in 0..5 {
         push::image(&server.client(), "demo/app", &format!("t{number}"), &Image::random(random, 1, 2000));
     }
     let before = listed(&server.client());
-    std::thread::sleep(PROMISED);
+    wait_tagged(&server, "t4");
     server.kill();
     for point in ["rebuild.synced", "restore.log_removed", "restore.renamed", "restore.switched"] {
         lose_database(&server);
