@@ -1,9 +1,9 @@
 //! Saving where something is wrong: broken images, bad words, full disks, closed pipes, registries that die; what was
 //! there before stays, and no half of a file is left.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use mcr_tests::distribution::Distribution;
 use mcr_tests::server::binary;
@@ -148,10 +148,11 @@ fn somebody_who_interrupts_it_finds_no_half_of_a_file() {
     // A pipe that nobody reads: it stands still for as long as one likes.
     let pipe = scene.path("pipe");
     let _ = process::run(Command::new("mkfifo").arg(&pipe)).ok();
-    let reader = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let mut reader = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let mut command = mcrctl(&["--plain-http", "save", &reference, "-o", &pipe.display().to_string()]);
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    // It is in the middle of it once something came.
+    reader.read_exact(&mut [0]).unwrap();
     process::terminate(&child);
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(3));

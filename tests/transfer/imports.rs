@@ -2,6 +2,7 @@
 //! broken left out; never a tree on disk.
 
 use mcr_oci::media_type;
+use mcr_tests::accounts::{Mode, Registry};
 use mcr_tests::distribution::Distribution;
 use mcr_tests::{Blob, Image, Index, Options, Random, Server, damage, layout, process, pull, push};
 use serde_json::Value;
@@ -62,6 +63,11 @@ fn everything_comes_and_a_second_run_follows() {
     let (code, report) = import(&old.url(), &new.url(), &["--repository", "real"]);
     assert_eq!((code, count(&report, "unchanged"), count(&report, "tags")), (Some(0), 2, 2), "{report}");
     assert_eq!(report["bytes"]["sent"], 0);
+    // A name that is written wrong is not "done", whether it is asked for or looked for in the catalog.
+    for wrong in ["rael", "rael/**"] {
+        let (code, report) = import(&old.url(), &new.url(), &["--repository", wrong]);
+        assert_eq!((code, &report["unmatched"]), (Some(1), &serde_json::json!([wrong])), "{report}");
+    }
 }
 
 #[test]
@@ -120,6 +126,29 @@ fn referrers_come_along_and_layers_are_mounted() {
     let referrers = new.client().get(&format!("/v2/one/referrers/{}", image.digest())).expect(200).json();
     assert_eq!(referrers["manifests"][0]["digest"], signature.digest().as_str());
     let _ = pull::assert_whole(&new.client(), "one", signature.digest().as_str());
+}
+
+#[test]
+fn what_everybody_may_pull_comes_with_its_referrers_though_each_question_needs_a_token() {
+    let (old, new) = (Registry::start(Mode::Htpasswd), Server::start());
+    let _ = old.open_to_all("public/**");
+    let theirs = old.admin();
+    let mut random = Random::new(16);
+    let mut signatures = Vec::new();
+    for repository in ["public/one", "public/two"] {
+        let image = Image::random(&mut random, 1, 2_000);
+        push::image(&theirs, repository, "v1", &image);
+        let signature = Image::random(&mut random, 1, 100).about(&image.manifest, "application/vnd.example.signature");
+        push::image(&theirs, repository, signature.digest().as_str(), &signature);
+        signatures.push((repository, signature));
+    }
+    let (from, trust) = (format!("https://{}", old.authority()), old.trust().join("ca.crt").display().to_string());
+    let names = ["--ca-cert", trust.as_str(), "--repository", "public/one,public/two"];
+    let (code, report) = import(&from, &new.url(), &names);
+    assert_eq!((code, count(&report, "imported"), count(&report, "loose")), (Some(0), 2, 2), "{report}");
+    for (repository, signature) in signatures {
+        let _ = pull::assert_whole(&new.client(), repository, signature.digest().as_str());
+    }
 }
 
 #[test]
