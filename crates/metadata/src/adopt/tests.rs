@@ -102,7 +102,7 @@ fn of_the_tags_of_an_image_those_that_are_held_are_told_before() {
     let all = ["v1", "v2", "latest"].map(tag);
     let held = |root: &Pushed| bed.metadata.held_tags(&repository("a"), &root.digest, &all, &guard).unwrap();
     assert_eq!((held(&next), held(&first)), (vec![tag("v1")], Vec::new()));
-    let read_only = crate::ReadOnly::open(bed.path().as_path()).unwrap();
+    let read_only = ReadOnly::open(bed.path().as_path()).unwrap();
     assert_eq!(read_only.held_tags(&repository("a"), &next.digest, &all, &guard).unwrap(), [tag("v1")]);
     assert!(read_only.held_tags(&repository("b"), &next.digest, &all, &guard).unwrap().is_empty());
     // What is damaged may move.

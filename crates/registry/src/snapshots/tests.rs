@@ -76,7 +76,7 @@ async fn a_copy_of_the_blobs_does_not_keep_the_registry_from_closing() {
     bed.registry.note_pull(&crate::testing::user("ann"), &crate::testing::name("a/b"), &digest);
     let long = Arc::clone(&done);
     bed.registry.parts.tasks.spawn(async move { long.notified().await });
-    let closing = tokio::spawn(bed.registry.clone().close());
+    let closing = tokio_util::task::TaskTracker::new().spawn(bed.registry.clone().close());
     while bed.count("manifest_pulled").await == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
