@@ -26,16 +26,17 @@ fn unreachable() -> Finding {
 
 #[tokio::test]
 async fn a_wrong_size_is_one_image_s_own() {
-    for first in ["1", "2"] {
+    // Whichever of the two comes first.
+    for at_ms in [1, 3] {
         let (mut origin, sink) = (Memory::default(), Shelf::default());
         let (wrong, right) = (of_bytes("layer", None, 10), of_bytes("layer", None, 20));
         let problem = Problem::new(FindingKind::BlobSizeMismatch, "the descriptor says 10 bytes");
         origin.broken.insert((wrong.blobs[0].digest.clone(), 10), problem);
-        origin.tag("a", first, &wrong, Some(1));
-        origin.tag("a", if first == "1" { "2" } else { "1" }, &right, Some(2));
+        origin.tag("a", "wrong", &wrong, Some(at_ms));
+        origin.tag("a", "right", &right, Some(2));
         let report = run_with(&origin, &sink, |options| options.jobs = 1).await;
         assert_eq!((report.counts.imported, report.counts.broken), (1, 1), "{report:?}");
-        assert_eq!(report.broken[0].tag, first);
+        assert_eq!(report.broken[0].tag, "wrong");
     }
 }
 
