@@ -42,6 +42,12 @@ pub(crate) struct Import {
     /// Say what would be brought, and bring nothing
     #[arg(long)]
     dry_run: bool,
+    /// Not over the wire: `mcrsrv import` does it
+    #[arg(long, hide = true)]
+    with_policy: bool,
+    /// Not over the wire: `mcrsrv import` does it
+    #[arg(long, hide = true)]
+    with_audit: bool,
 }
 
 impl Import {
@@ -62,6 +68,13 @@ impl Import {
 /// # Errors
 /// Wrong usage, and a registry that cannot be asked at all.
 pub(crate) fn run(global: &Global, command: &Import) -> Result<Answer, Failure> {
+    if command.with_policy || command.with_audit {
+        return Err(Failure::Usage(
+            "rules and an audit log are brought by the registry itself: stop it, then mcrsrv import URL --with-policy \
+             --with-audit"
+                .to_owned(),
+        ));
+    }
     let to = global.base()?;
     let (from, repositories) = command.words()?;
     let from = source(&from, global.plain_http)?;

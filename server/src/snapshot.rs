@@ -138,10 +138,22 @@ fn what_to_check(asked: &Snapshot, path: &Path) -> Result<(PathBuf, PathBuf), Fa
         SnapshotFolder::is_file(path).map_err(Failure::refused)?.then(|| path.to_owned())
     };
     let Some(snapshot) = found else {
-        let newest = SnapshotFolder::at(path.to_owned()).list().map_err(Failure::refused)?.into_iter().next();
+        let newest_of = |folder: &SnapshotFolder| -> Result<_, Failure> {
+            Ok(folder.list().map_err(Failure::refused)?.into_iter().next())
+        };
+        let here = newest_of(&SnapshotFolder::at(path.to_owned()))?;
+        // A copy of the registry's own directories: a snapshot, or `backups/`, beside `layers/`.
+        let layers = path.join("layers");
+        if is_directory(&layers)? {
+            let beside = newest_of(&SnapshotFolder::beside(&layers))?;
+            if let Some(newest) = here.clone().or(beside) {
+                return Ok((newest.path, layers));
+            }
+        }
+        let newest = here;
         let newest = newest.ok_or_else(|| {
             Failure::refused(format!(
-                "{}: no snapshot (mcr-YYYYMMDD-HHMMSS.db) lies there; give the directory of `mcrsrv snapshot --blobs DIR`",
+                "{}: no snapshot (mcr-YYYYMMDD-HHMMSS.db) lies there; give the directory of `mcrsrv snapshot --blobs DIR`, or one that holds copies of `backups` and `layers`",
                 path.display()
             ))
         })?;
@@ -153,6 +165,14 @@ fn what_to_check(asked: &Snapshot, path: &Path) -> Result<(PathBuf, PathBuf), Fa
         _ => beside,
     };
     Ok((snapshot, layers))
+}
+
+/// Whether there is a directory.
+fn is_directory(path: &Path) -> Result<bool, Failure> {
+    match crate::files::is_directory(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        looked => looked.map_err(|error| Failure::refused(format!("{}: {error}", path.display()))),
+    }
 }
 
 /// Tells what is wrong, a line each, and what is to be done.

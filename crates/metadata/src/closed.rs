@@ -14,9 +14,13 @@ impl Metadata {
     /// # Errors
     /// Whatever the files answer.
     pub fn is_closed(&self) -> Result<bool, Error> {
-        self.readers
-            .read(|connection| Ok(connection.prepare_cached("SELECT 1 FROM meta WHERE key = ?1")?.exists([CLOSED])?))
+        self.readers.read(is_closed)
     }
+}
+
+/// Whether [`close`] was said and not [`open`].
+pub(crate) fn is_closed(connection: &Connection) -> Result<bool, Error> {
+    Ok(connection.prepare_cached("SELECT 1 FROM meta WHERE key = ?1")?.exists([CLOSED])?)
 }
 
 /// Notes that rules are lost.

@@ -63,6 +63,14 @@ impl ReadOnly {
         Ok(query.query_row([], |row| row.get(0)).optional()?)
     }
 
+    /// Whether it was made again from the blobs and has had no rule since.
+    ///
+    /// # Errors
+    /// As [`registry_id`](Self::registry_id).
+    pub fn is_closed(&self) -> Result<bool, Error> {
+        crate::closed::is_closed(&self.connection)
+    }
+
     /// Whether every page and index of the database holds together. Reads all of it.
     ///
     /// # Errors

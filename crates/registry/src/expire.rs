@@ -21,15 +21,21 @@ pub(crate) async fn expire(registry: Registry) {
             () = registry.parts.volume.stopped() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        match registry.expire_uploads().await {
+        registry.expire_quietly().await;
+    }
+}
+
+impl Registry {
+    /// Ends every session past its time, at set times and with each run of the collector. What cannot be done is logged:
+    /// the next look does it.
+    pub(crate) async fn expire_quietly(&self) {
+        match self.expire_uploads().await {
             Ok(0) => {}
             Ok(ended) => tracing::info!(ended, "upload sessions expired"),
             Err(error) => tracing::warn!(%error, "upload sessions could not be looked through"),
         }
     }
-}
 
-impl Registry {
     /// Ends every session past its time; says how many.
     async fn expire_uploads(&self) -> Result<usize, Error> {
         let registry = self.clone();

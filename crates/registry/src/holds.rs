@@ -73,6 +73,12 @@ impl Holds {
         Ok(if young.is_empty() { HeldBy::Nothing } else { HeldBy::Snapshots(young.len()) })
     }
 
+    /// When the last of the snapshots of the last [`look`](Self::look) ceases to hold, in Unix milliseconds.
+    pub(crate) fn until_ms(&self) -> Option<i64> {
+        let (now, hold) = (self.clock.now_ms(), i64::try_from(self.hold.as_millis()).unwrap_or(i64::MAX));
+        self.lock().values().map(|young| written_at_ms(&young.file, now).saturating_add(hold)).max()
+    }
+
     /// Whether a snapshot is being written now.
     ///
     /// # Errors

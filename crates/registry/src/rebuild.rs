@@ -143,8 +143,13 @@ pub fn rebuild(
     tell: Tell<'_>,
 ) -> Result<RebuildReport, RebuildError> {
     let paths = &request.paths;
-    if !request.replace && database_state(&paths.database)? == DatabaseState::Usable {
-        return Err(RebuildError::Usable(paths.database.clone()));
+    if !request.replace {
+        match database_state(&paths.database)? {
+            // Nothing was written to it: made again, it is what it was, with the rules that are accepted now.
+            DatabaseState::Closed if request.accept_default_policy => {}
+            DatabaseState::Closed | DatabaseState::Usable => return Err(RebuildError::Usable(paths.database.clone())),
+            DatabaseState::Absent | DatabaseState::Empty | DatabaseState::Damaged => {}
+        }
     }
     let options = Options { layers: paths.layers.clone(), uploads: paths.uploads.clone() };
     // Looking makes no directory, least of all below a mount point whose volume is away.

@@ -194,7 +194,7 @@ impl Registry {
     /// Undoes the delete of a repository. What was pushed there since then stays as it is.
     ///
     /// # Errors
-    /// [`Error::NameUnknown`] where nothing deleted is known of it; [`Error::ReadOnly`]; inability.
+    /// [`Error::NoSuch`] where nothing deleted is known of it; [`Error::ReadOnly`]; inability.
     pub async fn restore_repository(
         &self,
         permit: &GlobalPermit<Administer>,
@@ -203,7 +203,8 @@ impl Registry {
         self.may_write()?;
         let (metadata, asked) = (Arc::clone(&self.parts.metadata), name.clone());
         let run = self.parts.blocking.run(move || metadata.run_of_deleted(&asked)).await??;
-        let run = run.ok_or_else(|| Error::NameUnknown(name.to_string()))?;
+        let nothing = || Error::NoSuch(format!("nothing of {name} was deleted that could be restored"));
+        let run = run.ok_or_else(nothing)?;
         let (registry, who) = (self.clone(), actor(permit.identity()));
         let (report, blobs) = self.finish(async move { registry.undo(Deletes::Run(run), false, who).await }).await?;
         Ok(RestoredRepository {

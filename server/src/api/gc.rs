@@ -7,7 +7,7 @@ use mcr_registry::{GcOptions, PlanRecord, plan_sentence};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::plans::{Plan, Started, plan};
+use super::plans::{Plan, PlanProgress, Started, plan};
 use super::{ApiError, Caller, Time, shown};
 use crate::config::value;
 
@@ -36,6 +36,8 @@ pub struct GcStatus {
     pub running: bool,
     /// That run.
     pub current: Option<Plan>,
+    /// What that run has done so far.
+    pub progress: Option<PlanProgress>,
     /// The last run that ended, dry ones not counted.
     pub last_run: Option<GcRun>,
     /// The last run in a sentence, for a reader.
@@ -115,9 +117,11 @@ pub async fn status(caller: &Caller) -> Result<GcStatus, ApiError> {
         (None, None) => "it has not run yet".to_owned(),
     };
     let schedule = &caller.edge.schedules.gc;
+    let current = found.current.map(plan);
     Ok(GcStatus {
         running: found.running,
-        current: found.current.map(plan),
+        progress: current.as_ref().map(|plan| plan.progress.clone()),
+        current,
         last_run: found.last.as_ref().map(ended),
         message,
         schedule: schedule.text(),

@@ -410,7 +410,7 @@ fn retention_rules_are_a_list_of_their_own() {
         ("keep_last = 0", "expected a whole number from 1 to 1000000, found the number 0"),
         ("keep_last = \"3\"", "expected a whole number from 1 to 1000000, found \"3\""),
         ("keep_within = \"0\"", "expected a duration such as \"30s\", \"24h\" or \"7d\", at least 1s, found \"0\""),
-        ("delete_untagged_after = 0", "at least 1s, found the number 0"),
+        ("delete_untagged_after = -1", "such as \"30s\", \"24h\" or \"7d\", found the number -1"),
         ("keep_tags = \"(\"", "unclosed group"),
         ("keep_lasts = 3", "unknown key; did you mean keep_last?"),
     ] {
@@ -420,6 +420,11 @@ fn retention_rules_are_a_list_of_their_own() {
         assert!(problems[0].starts_with("0.toml:11: [[retention.rule]] "), "{problems:?}");
         assert!(problems[0].contains(found), "{problems:?}");
     }
+    // As soon as no promise holds it.
+    let text = format!("{BASE}[[retention.rule]]\nrepositories = \"a/**\"\ndelete_untagged_after = \"0s\"\n");
+    let loaded = Site::new(&[&text]).load(&[]).unwrap();
+    let rule = &loaded.config.retention[0];
+    assert_eq!((rule.repositories.concat(), rule.delete_untagged_after), ("a/**".to_owned(), Some(Duration::ZERO)));
     let problems = Site::new(&[&format!("{BASE}[retention]\nkeep_last = 3\n")]).problems(&[]);
     assert_eq!(problems, ["0.toml:10: [retention] keep_last: unknown key here; it belongs under [[retention.rule]]"]);
 }

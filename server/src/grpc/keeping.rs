@@ -77,6 +77,7 @@ fn step(of: PlanStep) -> v1::PlanStep {
 pub(super) fn gc_status(of: GcStatus) -> v1::GetGcStatusResponse {
     v1::GetGcStatusResponse {
         running: of.running,
+        progress: of.progress.as_ref().map(progress),
         current: of.current.map(plan),
         last_run: of.last_run.map(gc_run),
         message: of.message,

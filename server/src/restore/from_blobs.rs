@@ -9,7 +9,7 @@ use mcr_registry::{RebuildNews, RebuildReport, RebuildRequest};
 use mcr_seams::Clock;
 
 use crate::bar::{bytes, plural};
-use crate::cli::{Failure, print};
+use crate::cli::{Failure, complain, print};
 use crate::lock::DataLock;
 use crate::place::{self, Place};
 
@@ -42,26 +42,20 @@ pub fn run(request: &Request) -> Result<ExitCode, Failure> {
         replace: request.replace,
         accept_default_policy: request.accept_default_policy,
     };
-    let mut broken_pipe = Ok(());
-    let report = mcr_registry::rebuild(&asked, &Clock::system(), Disk::real(), &mut |news| {
-        // Losing a line of what was left out would be worse than going on without a reader.
-        if let Err(failure) = print(line(&news).as_bytes()) {
-            broken_pipe = Err(failure);
-        }
-    });
+    // stdout is for what it came to.
+    let report = mcr_registry::rebuild(&asked, &Clock::system(), Disk::real(), &mut |news| complain(&line(&news)));
     let report = report.map_err(Failure::refused)?;
-    broken_pipe?;
     print(summary(request, &report).as_bytes())?;
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn line(news: &RebuildNews<'_>) -> String {
     match news {
-        RebuildNews::Journal(said) => format!("journal: {said}\n"),
+        RebuildNews::Journal(said) => format!("journal: {said}"),
         RebuildNews::LeftOut { repository, tag, digest, findings } => {
-            let mut text = format!("left out: {repository}:{tag} ({digest})\n");
+            let mut text = format!("left out: {repository}:{tag} ({digest})");
             for finding in *findings {
-                let _ = writeln!(text, "  {}", words(finding));
+                let _ = write!(text, "\n  {}", words(finding));
             }
             text
         }
@@ -165,7 +159,7 @@ mod tests {
         assert_eq!(
             line(&news),
             format!(
-                "left out: a/b:1 ({digest})\n  blob-truncated {digest} in {index} > {image}: 1 of 2 bytes are there\n"
+                "left out: a/b:1 ({digest})\n  blob-truncated {digest} in {index} > {image}: 1 of 2 bytes are there"
             )
         );
     }

@@ -15,6 +15,9 @@ pub enum DatabaseState {
     Empty,
     /// It is damaged, or no database.
     Damaged,
+    /// That of a registry that was made again from its blobs, and that nobody has given a rule since: nothing was
+    /// written to it.
+    Closed,
     /// A registry's database.
     Usable,
 }
@@ -27,11 +30,15 @@ pub fn database_state(path: &Path) -> Result<DatabaseState, Error> {
     if !is_there(path)? {
         return Ok(DatabaseState::Absent);
     }
-    let looked = crate::ReadOnly::open(path).and_then(|database| Ok((database.registry_id()?, database.is_whole()?)));
+    let looked = crate::ReadOnly::open(path).and_then(|database| {
+        let whole = database.is_whole()?;
+        Ok((whole, database.registry_id()?.is_some(), database.is_closed()?))
+    });
     match looked {
-        Ok((_, false)) | Err(Error::Corrupt(_)) => Ok(DatabaseState::Damaged),
-        Ok((Some(_), true)) => Ok(DatabaseState::Usable),
-        Ok((None, true)) => Ok(DatabaseState::Empty),
+        Ok((false, ..)) | Err(Error::Corrupt(_)) => Ok(DatabaseState::Damaged),
+        Ok((true, true, true)) => Ok(DatabaseState::Closed),
+        Ok((true, true, false)) => Ok(DatabaseState::Usable),
+        Ok((true, false, _)) => Ok(DatabaseState::Empty),
         Err(Error::NotOurs { .. }) => not_ours(path),
         Err(error) => Err(error),
     }

@@ -99,7 +99,7 @@ fn what_is_whole_is_written_and_nothing_else() {
     rebuild.finish(&rebuilt(true)).unwrap();
     assert_eq!(database_state(&path).unwrap(), DatabaseState::Absent);
     assert_eq!(rebuild.switch(9).unwrap(), None);
-    assert_eq!(database_state(&path).unwrap(), DatabaseState::Usable);
+    assert_eq!(database_state(&path).unwrap(), DatabaseState::Closed);
 
     let metadata = Metadata::open(&path, Options::default()).unwrap();
     assert_eq!(metadata.registry_id().unwrap().as_deref(), Some("ab"));

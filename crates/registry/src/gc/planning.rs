@@ -93,16 +93,21 @@ impl Registry {
             planning.totals.waiting_digests += held_count;
             self.write_steps(planning, steps).await?;
         }
-        Self::add_up(planning, &search);
+        let now_ms = self.parts.clock.now_ms();
+        Self::add_up(planning, &search, now_ms, self.parts.holds.until_ms());
         Ok(())
     }
 
-    fn add_up(planning: &mut Planning, search: &CollectSearch) {
-        let waiting = search.waiting();
+    fn add_up(planning: &mut Planning, search: &CollectSearch, now_ms: i64, held_until_ms: Option<i64>) {
+        let (waiting, due) = (search.waiting(), planning.asked.due(now_ms));
         let totals = &mut planning.totals;
         totals.waiting_digests += waiting.digests;
-        totals.waiting_bytes = waiting.bytes.saturating_add(totals.held_bytes);
-        totals.waiting_until_ms = waiting.until_ms;
+        totals.waiting_bytes = waiting.bytes.saturating_add(totals.held_bytes).saturating_add(planning.buried_bytes);
+        // What this plan buries begins to wait when it is applied.
+        let buried = planning.buried_bytes > 0;
+        let buried_until_ms = buried.then(|| due.now_ms.saturating_add(due.wait_ms.max(due.undo_ms)));
+        let held_until_ms = held_until_ms.filter(|_| totals.held_bytes > 0);
+        totals.waiting_until_ms = waiting.until_ms.max(buried_until_ms).max(held_until_ms);
         planning.all_bytes = planning.cut.is_none().then(|| search.blob_bytes());
     }
 

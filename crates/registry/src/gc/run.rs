@@ -19,6 +19,9 @@ impl Registry {
     /// in the plan and in the log.
     pub(crate) async fn collect(&self, plan: &str, options: GcOptions, run: Run) {
         let asked = self.asked(options);
+        if !options.dry_run {
+            self.expire_quietly().await;
+        }
         match self.plan_gc(plan, asked, options.dry_run).await {
             Ok(true) => drop(self.apply_gc(plan).await),
             Ok(false) => {}

@@ -262,6 +262,28 @@ async fn it_serves_administrators_alone_until_there_is_a_rule() {
     assert!(bed.registry.permit::<Pull>(&ann, &name("demo/app")).is_err());
     let health = bed.registry.health().await;
     assert!(health.degraded.iter().any(|told| told.contains("policy rules are lost")), "{health:?}");
+    // Who looked first and says then that the rules of a new registry will do, need not say that it may be replaced.
+    bed.registry.journal_for_tests().await;
+    let Bed { registry, clock, directory } = bed;
+    registry.close().await;
+    let looked = Lost { clock, directory };
+    let refused = looked.again(&RebuildRequest { accept_default_policy: false, ..looked.request() });
+    assert!(matches!(refused, Err(RebuildError::Usable(_))), "{refused:?}");
+    looked.again(&looked.request()).unwrap();
+    assert!(matches!(looked.again(&looked.request()), Err(RebuildError::Usable(_))));
+    let bed = looked.open();
+    assert_eq!(bed.tags("demo/app").await, ["1"]);
+    assert!(bed.registry.permit::<Pull>(&ann, &name("demo/app")).is_ok());
+    bed.registry.may_write().unwrap();
+}
+
+#[tokio::test]
+async fn a_rule_opens_it() {
+    let bed = Bed::with_journal().await;
+    bed.push("demo/app", "one", "1").await;
+    let lost = Lost::of(bed).await;
+    lost.again(&RebuildRequest { accept_default_policy: false, ..lost.request() }).unwrap();
+    let (bed, ann) = (lost.open(), user("ann"));
     bed.registry.create_rule(&bed.global(), crate::testing::pull_rule("x")).await.unwrap();
     assert!(bed.registry.permit::<Pull>(&ann, &name("demo/app")).is_ok());
     bed.registry.may_write().unwrap();

@@ -79,7 +79,9 @@ fn globs_are_what_repository_names_can_match() {
     assert!(read(Kind::Globs, &list(&[])).is_err());
     assert!(read(Kind::Globs, &list(&["Upper"])).is_err());
     assert!(read(Kind::Globs, &list(&[""])).is_err());
-    assert!(read(Kind::Globs, &text("infra/**")).is_err());
+    assert_eq!(read(Kind::Globs, &text("infra/**")), read(Kind::Globs, &list(&["infra/**"])));
+    assert!(read(Kind::Globs, &text("Upper")).is_err());
+    assert!(read(Kind::Globs, &Raw::Integer(1)).is_err());
 }
 
 #[test]
