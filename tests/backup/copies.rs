@@ -78,6 +78,29 @@ fn a_check_names_every_planted_damage_and_nothing_else() {
 }
 
 #[test]
+fn a_copy_of_snapshots_and_layers_is_checked_as_it_lies() {
+    let random = &mut Random::announced("an off-site copy");
+    let server = Server::start();
+    let image = Image::random(random, 2, 3_000);
+    push::image(&server.client(), "team/app", "v1", &image);
+    let _ = snapshot(server.data(), &[]);
+    let home = elsewhere();
+    for name in ["backups", "layers"] {
+        let mut copy = std::process::Command::new("cp");
+        let _ = mcr_tests::process::run(copy.arg("-a").arg(server.data().join(name)).arg(home.path())).ok();
+    }
+    let check = || {
+        let mut check = mcr_tests::server::mcrsrv();
+        mcr_tests::process::run(check.args(["snapshot", "--json", "--check"]).arg(home.path()))
+    };
+    let _ = check().ok();
+    damage::flip(home.path(), &image.layers[0].digest, 77);
+    let said = check();
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    assert!(said.stderr.contains("blob-corrupt") && said.stderr.contains("team/app:v1"), "{}", said.all());
+}
+
+#[test]
 fn a_copy_that_rotted_is_replaced_by_the_command_that_the_check_names() {
     let random = &mut Random::announced("damage to a copy");
     let server = Server::start();

@@ -93,8 +93,18 @@ fn what_was_deleted_waits_for_undo_and_a_snapshot_holds_it() {
     let done = living.collect_until(&json!({"undo": "0s", "yes": true}), || !living.holds(&after.layers[0]));
     assert!(before.blobs().all(|blob| living.holds(blob)), "{done}");
     assert!(done["totals"]["held_bytes"].as_u64().unwrap() >= 3000, "{done}");
-    assert!(done["message"].as_str().unwrap().contains("held by"), "{done}");
+    let message = done["message"].as_str().unwrap();
+    assert!(message.contains("held by") && message.contains(" wait until "), "{done}");
     assert!(living.figure("mcr_snapshot_last_success_timestamp").unwrap() > 1.7e9);
+}
+
+#[test]
+fn uploads_whose_time_is_past_end_with_a_collection() {
+    let living = Living::with("", &[("MCR_STORAGE_UPLOAD_TTL", "1s")]);
+    let session = push::open_upload(&living.client(), "app");
+    let ended = || living.client().get(&session).status == 404;
+    assert!(!ended());
+    let _ = living.collect_until(&json!({}), ended);
 }
 
 #[test]

@@ -90,3 +90,22 @@ fn everything_since_a_moment_comes_back() {
     }
     let _ = living.post("/v1/restore", &json!({"run": "0".repeat(32)})).expect(404);
 }
+
+#[test]
+fn what_an_account_deleted_comes_back_and_what_it_moved_is_named() {
+    let living = Living::with("", UNDO);
+    let (client, random) = (living.client(), &mut Random::new(5507));
+    let images: Vec<Image> = (0..2).map(|_| Image::random(random, 1, 100)).collect();
+    let since = jiff::Timestamp::now().to_string();
+    for tag in ["gone", "moved"] {
+        images.iter().for_each(|image| push::image(&client, "app", tag, image));
+    }
+    let _ = client.delete("/v1/repositories/app/tags/gone").expect(204);
+    let back = living.post("/v1/restore", &json!({"since": since, "by": "anonymous"})).expect(200).json();
+    assert_eq!(back["tags_restored"], 1, "{back}");
+    // That `gone` was moved before it was deleted is no news.
+    let refused = back["refused"].as_array().unwrap();
+    assert_eq!(refused.iter().map(|one| &one["what"]).collect::<Vec<_>>(), ["app:moved"], "{back}");
+    assert_eq!(pull::tags(&client, "app"), ["gone", "moved"]);
+    assert_eq!(pull::assert_all_whole(&client), 2);
+}

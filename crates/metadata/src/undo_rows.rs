@@ -90,7 +90,10 @@ impl Metadata {
                     "SELECT h.id, r.name, h.tag, h.previous, h.current
                      FROM tag_history h CROSS JOIN repositories r ON r.id = h.repository_id
                      WHERE h.id > ?1 AND h.id <= ?2 AND h.at >= ?3 AND h.previous IS NOT NULL
-                       AND h.current IS NULL AND (?4 IS NULL OR h.actor = ?4)
+                       AND (?4 IS NULL OR h.actor = ?4)
+                       AND (h.current IS NULL OR (?4 IS NOT NULL AND EXISTS (
+                           SELECT 1 FROM tags t CROSS JOIN manifests m ON m.id = t.manifest_id
+                           WHERE t.repository_id = h.repository_id AND t.name = h.tag AND m.digest = h.current)))
                      ORDER BY h.id LIMIT ?5",
                 )?;
                 let to = end.unwrap_or(i64::MAX);

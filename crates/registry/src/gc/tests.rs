@@ -355,7 +355,11 @@ async fn a_snapshot_holds_what_it_refers_to_for_its_time() {
     let plan = run(&bed, AT_ONCE).await;
     assert_eq!((plan.progress.blobs_removed, plan.progress.manifests_removed, plan.totals.held_bytes), (1, 1, 13));
     let message = plan_sentence(&plan);
-    assert!(message.contains("13 B wait (13 B of it held by snapshots)"), "{message}");
+    assert!(message.contains("13 B wait until "), "{message}");
+    assert!(message.contains(" (13 B of it held by snapshots)"), "{message}");
+    let held_for = plan.totals.waiting_until_ms.unwrap() - bed.clock.now_ms();
+    let expected = 2 * DAY - 2 * HOUR;
+    assert!((expected - 1000..=expected).contains(&held_for), "a snapshot's name has whole seconds: {held_for}");
     assert!(file(&bed, &Digest::sha256(b"in a snapshot")).exists());
     bed.clock.advance(2 * DAY);
     assert_eq!(run(&bed, AT_ONCE).await.progress.blobs_removed, 1);

@@ -204,7 +204,7 @@ async fn a_repository_comes_back_with_its_unnamed_blobs_and_keeps_what_was_pushe
     bed.check_whole("team/app").await;
     for unknown in ["team/app", "nobody"] {
         let error = bed.registry.restore_repository(&bed.global(), &name(unknown)).await.unwrap_err();
-        assert!(matches!(error, Error::NameUnknown(_)), "{error}");
+        assert!(matches!(error, Error::NoSuch(_)), "{error}");
     }
 }
 
@@ -221,7 +221,7 @@ async fn tags_of_a_repository_come_back_though_everything_they_need_was_pushed_a
     let after = bed.state_of("app");
     assert_eq!((&after.tags["v1"], &after.tags["v2"]), (&before.tags["v1"], &before.tags["v2"]));
     let again = bed.registry.restore_repository(&bed.global(), &name("app")).await;
-    assert!(matches!(again, Err(Error::NameUnknown(_))), "{again:?}");
+    assert!(matches!(again, Err(Error::NoSuch(_))), "{again:?}");
 }
 
 #[tokio::test]
