@@ -66,8 +66,8 @@ fn snapshots_under_load_restore_to_registries_that_are_whole() {
             let before = pushed.load(Ordering::Relaxed);
             mcr_tests::clock::wait_until("some pushes", || pushed.load(Ordering::Relaxed) > before + 20);
             // Every second one with its blobs.
-            let with_blobs = ["--blobs", directory.as_str()];
-            let arguments: &[&str] = if taken.len() % 2 == 1 { &with_blobs } else { &[] };
+            let every = ["--keep", "1000", "--blobs", directory.as_str()];
+            let arguments = if taken.len() % 2 == 1 { &every[..] } else { &every[..2] };
             taken.push(snapshot(server.data(), arguments));
         }
         stop.store(true, Ordering::Relaxed);

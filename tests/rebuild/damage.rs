@@ -41,7 +41,7 @@ fn a_tag_that_lacks_something_is_left_out_and_named_and_the_others_are_there() {
         format!("blob-corrupt {}", rotten.config.digest),
         "would restore".to_owned(),
     ] {
-        assert!(deep.text().contains(&expected), "{expected}: {}", deep.text());
+        assert!(deep.all().contains(&expected), "{expected}: {}", deep.all());
     }
     // Without a hash of everything, what rots in silence is left to reads and the scrub.
     let said = restore(&server, &["--accept-default-policy"]).failed();

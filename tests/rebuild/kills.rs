@@ -86,6 +86,8 @@ fn a_restore_that_is_killed_leaves_no_database_or_the_new_one() {
         }
         server.restart();
         assert_eq!(listed(&server.client()), before, "killed at {point}");
+        // The new database is told anew.
+        wait_whole(&server);
         server.kill();
         let left: Vec<_> = std::fs::read_dir(server.data()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.iter().any(|name| name.to_string_lossy().contains("rebuilding")), "{point}: {left:?}");

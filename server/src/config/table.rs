@@ -1,6 +1,11 @@
 //! The one table of configuration keys: name, type, default, reloadable, meaning; never a value that somebody set.
 
+mod later;
+
 use std::time::Duration;
+
+use later::LATER_LISTS;
+pub use later::{LATER, is_later};
 
 /// What a key's value may be. Parsing, messages and the reference all read this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -410,13 +415,6 @@ pub static RETENTION_KEYS: &[Key] = &[
     .such_as("90d"),
 ];
 
-/// Sections and keys that are promised for later versions. They are refused by name, so that nobody believes them in force.
-/// An empty list of names means the whole section.
-pub static LATER: &[(&str, &[&str])] = &[("proxy", &[]), ("web", &[])];
-
-/// Sections among [`LATER`] that are written as `[[section]]`.
-const LATER_LISTS: &[&str] = &["proxy"];
-
 /// The key of this name, in whichever section.
 #[must_use]
 pub fn find(section: &str, name: &str) -> Option<&'static Key> {
@@ -445,10 +443,4 @@ pub fn sections() -> Vec<&'static str> {
         }
     }
     sections
-}
-
-/// Whether this key of a known section, or this whole section (`name` empty), belongs to a later version.
-#[must_use]
-pub fn is_later(section: &str, name: &str) -> bool {
-    LATER.iter().any(|(later, names)| *later == section && (names.is_empty() || names.contains(&name)))
 }
