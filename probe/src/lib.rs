@@ -1,6 +1,6 @@
 //! Closures over the wire: one reference, or everything a catalog lists; never a file, a row or a server's insides.
 //!
-//! [`verify`] looks at one reference, [`run`] at every tag. Both stand on `mcr_verifier::walk_all` over [`Wire`],
+//! [`verify`] looks at one reference, [`run()`] at every tag. Both stand on `mcr_verifier::walk_all` over [`Wire`],
 //! so that what is complete means the same in a CI job, in the probe and in the server's commit check.
 
 mod gauges;

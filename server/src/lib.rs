@@ -1,5 +1,5 @@
 //! mcrsrv as a library, so that tests can reach its parts.
-
+#![allow(rustdoc::broken_intra_doc_links, reason = "doc comments of arguments are help texts: HOST[:PORT]")]
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests look at files behind the program's back"))]
 
 pub mod anchor_key;

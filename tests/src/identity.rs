@@ -56,7 +56,7 @@ pub struct Counts {
 pub struct Flaws {
     /// It speaks no TLS newer than 1.2.
     pub tls_1_2: bool,
-    /// Its certificate is from another authority than the one [`Identity::authority`] names.
+    /// Its certificate is from another authority than the one `Identity::authority` names.
     pub foreign: bool,
 }
 

@@ -3,7 +3,7 @@
 //! What never lives here: HTTP, SQL, files, and what a caller does about a finding.
 //!
 //! A manifest is *complete* when every required edge of its closure is present, is of the size and
-//! type its descriptor says, and can be served. [`walk`] answers that with a [`Report`]: findings
+//! type its descriptor says, and can be served. [`walk()`] answers that with a [`Report`]: findings
 //! are data, and only the inability to look is an error.
 
 mod examine;

@@ -1,4 +1,4 @@
-//! The value that proves a decision was made; only [`crate::decide`] makes one.
+//! The value that proves a decision was made; only [`crate::decide()`] makes one.
 
 use std::marker::PhantomData;
 

@@ -74,7 +74,7 @@ pub enum AuditPrefix {
 }
 
 impl Metadata {
-    /// Recomputes the whole chain, in pages of [`AT_ONCE`] rows. Reads every row: for operators and tests, not for
+    /// Recomputes the whole chain, in pages of `AT_ONCE` rows. Reads every row: for operators and tests, not for
     /// requests. `expected` is a hash to be looked for on the way.
     ///
     /// # Errors

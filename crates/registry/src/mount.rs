@@ -36,7 +36,7 @@ impl Registry {
 
     /// Links a blob from whichever repository has it that the caller may pull (a mount without `from`).
     ///
-    /// Only [`MAX_CANDIDATES`] repositories that hold it are looked at: with more, a caller who may pull few of them
+    /// Only `MAX_CANDIDATES` repositories that hold it are looked at: with more, a caller who may pull few of them
     /// may have to upload what could have been mounted.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! image, never a request's or a command's words.
 //!
 //! An [`Origin`] lists repositories and tags, walks closures and opens blobs; a [`Sink`] takes blobs and then images.
-//! The [`run`] between them is the same whether an origin is a tree on disk or a registry on the wire, and whether a sink
+//! The [`run()`] between them is the same whether an origin is a tree on disk or a registry on the wire, and whether a sink
 //! is the registry of this machine or one that is pushed to. What is broken at an origin is data, told as findings.
 
 mod closure;
