@@ -204,7 +204,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
 }
 
 fn rule(rule: &IntegrityRule) -> Result<Rule, String> {
-    let immutable_tags = rule.immutable_tags.as_deref().map(Rule::whole_tag).transpose();
+    let immutable_tags = rule.immutable_tags.as_deref().map(Rule::tag_pattern).transpose();
     Ok(Rule {
         repositories: rule.repositories.clone(),
         sparse: rule.commit == Commit::Sparse,
@@ -213,7 +213,7 @@ fn rule(rule: &IntegrityRule) -> Result<Rule, String> {
 }
 
 fn retention_rule(rule: &config::RetentionRule) -> Result<mcr_registry::RetentionRule, String> {
-    let keep_tags = rule.keep_tags.as_deref().map(Rule::whole_tag).transpose();
+    let keep_tags = rule.keep_tags.as_deref().map(Rule::tag_pattern).transpose();
     Ok(mcr_registry::RetentionRule {
         repositories: rule.repositories.clone(),
         keep_last: rule.keep_last,

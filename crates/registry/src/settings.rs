@@ -188,7 +188,7 @@ pub struct Rule {
     pub repositories: Vec<String>,
     /// Whether indexes may lack children.
     pub sparse: bool,
-    /// Tags that neither move nor go; see [`Rule::whole_tag`].
+    /// Tags that neither move nor go; see [`Rule::tag_pattern`].
     pub immutable_tags: Option<Regex>,
 }
 
@@ -198,7 +198,7 @@ impl Rule {
     ///
     /// # Errors
     /// The pattern is no regular expression.
-    pub fn whole_tag(pattern: &str) -> Result<Regex, regex::Error> {
+    pub fn tag_pattern(pattern: &str) -> Result<Regex, regex::Error> {
         let anchored = regex_syntax::parse(pattern).is_ok_and(|hir| hir.properties().look_set().contains_anchor());
         if anchored { Regex::new(pattern) } else { Regex::new(&format!("^(?:{pattern})$")) }
     }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn patterns_match_whole_tags_unless_they_say_otherwise() {
         let matching = |pattern: &str| {
-            let pattern = Rule::whole_tag(pattern).unwrap();
+            let pattern = Rule::tag_pattern(pattern).unwrap();
             ["v1", "v1-rc", "dev1", "V1"].into_iter().filter(|tag| pattern.is_match(tag)).collect::<Vec<_>>()
         };
         assert_eq!(matching("v1"), ["v1"]);
@@ -221,6 +221,6 @@ mod tests {
         assert_eq!(matching("v1$"), ["v1", "dev1"]);
         assert_eq!(matching("^v1$"), ["v1"]);
         assert_eq!(matching("^(?:v.*)$"), ["v1", "v1-rc"]);
-        assert!(Rule::whole_tag("v(").is_err());
+        assert!(Rule::tag_pattern("v(").is_err());
     }
 }

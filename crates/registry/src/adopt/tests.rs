@@ -89,7 +89,7 @@ async fn an_immutable_tag_stays_and_the_reserve_is_kept() {
     let rule = crate::Rule {
         repositories: vec!["**".to_owned()],
         sparse: false,
-        immutable_tags: Some(crate::Rule::whole_tag("v.*").unwrap()),
+        immutable_tags: Some(crate::Rule::tag_pattern("v.*").unwrap()),
     };
     let bed = Bed::with(Settings { rules: vec![rule], ..Settings::default() });
     let adopter = bed.registry.adopter(&bed.global());

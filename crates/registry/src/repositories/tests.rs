@@ -100,7 +100,7 @@ async fn immutable_tags_and_read_only_keep_a_repository() {
     let rule = Rule {
         repositories: vec!["a/*".to_owned()],
         sparse: false,
-        immutable_tags: Some(Rule::whole_tag("v.*").unwrap()),
+        immutable_tags: Some(Rule::tag_pattern("v.*").unwrap()),
     };
     let bed = Bed::with(Settings { rules: vec![rule], ..Settings::default() });
     bed.push("a/one", "x", "v1").await;

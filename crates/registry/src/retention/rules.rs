@@ -40,7 +40,7 @@ pub(crate) fn prepare(settings: &Settings) -> Vec<Prepared> {
         let keep_tags = rule
             .keep_tags
             .as_ref()
-            .map(|pattern| Rule::whole_tag(pattern.as_str()).unwrap_or_else(|_| pattern.clone()));
+            .map(|pattern| Rule::tag_pattern(pattern.as_str()).unwrap_or_else(|_| pattern.clone()));
         prepared.push(Prepared { rule: rule.clone(), fingerprint, words, keep_tags });
         before.extend(rule.repositories.iter().map(String::as_str));
     }

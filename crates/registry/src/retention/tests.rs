@@ -79,7 +79,7 @@ async fn any_keep_rule_wins_and_every_tag_that_goes_has_a_reason() {
     settings.rules = vec![Rule {
         repositories: vec!["**".to_owned()],
         sparse: false,
-        immutable_tags: Some(Rule::whole_tag("golden").unwrap()),
+        immutable_tags: Some(Rule::tag_pattern("golden").unwrap()),
     }];
     let bed = Bed::with(settings);
     for text in ["v1", "v1-rc", "stable", "golden", "pulled", "old", "old-too"] {

@@ -104,7 +104,7 @@ async fn a_deleted_index_comes_back_with_its_children_and_an_immutable_tag_stays
     let immutable = Rule {
         repositories: vec!["**".to_owned()],
         sparse: false,
-        immutable_tags: Some(Rule::whole_tag("v.*").unwrap()),
+        immutable_tags: Some(Rule::tag_pattern("v.*").unwrap()),
     };
     let bed = Bed::with(Settings { rules: vec![immutable], ..Settings::default() });
     let child = bed.put_image("app", "child", None, &[]).await;

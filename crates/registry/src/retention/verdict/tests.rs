@@ -93,7 +93,7 @@ fn times_count_from_the_last_move_or_pull_and_from_when_pulls_are_known() {
 fn names_match_as_a_whole_and_immutable_tags_stay() {
     let facts = facts(["v1", "v1-rc", "xv1", "V1", "stable"].into_iter().map(|name| aged(name, 9)).collect());
     for pattern in ["v1|stable", "^(v1|stable)$", "(?:v1)|(?:stable)"] {
-        for written in [Regex::new(pattern).unwrap(), Rule::whole_tag(pattern).unwrap()] {
+        for written in [Regex::new(pattern).unwrap(), Rule::tag_pattern(pattern).unwrap()] {
             let rule = RetentionRule { keep_tags: Some(written), ..nothing() };
             assert_eq!(stay(rule, &facts, None), ["v1", "stable"], "{pattern}");
         }
